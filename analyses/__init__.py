@@ -1,0 +1,1 @@
+"""Experiments: each turns settings into a table."""

@@ -1,0 +1,1 @@
+"""Measured errors of a design. Never imports bounds."""

@@ -1,0 +1,1 @@
+"""Pure mathematics: quadrature, linear algebra, divergences, intervals. No diffusion words."""

@@ -1,0 +1,1 @@
+"""Designs computed from laws."""

@@ -1,0 +1,1 @@
+"""The sampler: steps, and the laws that they lead to."""

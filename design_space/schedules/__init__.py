@@ -1,0 +1,1 @@
+"""Noise schedules: a variance schedule times a time schedule, and named designs."""

@@ -1,0 +1,1 @@
+"""Data laws known exactly at every noise level."""
