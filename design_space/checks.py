@@ -107,7 +107,8 @@ def decreasing(field: str, value: Any) -> None:
 
 def probabilities(field: str, value: Any) -> Any:
     """Checks that a rank-1 array is non-negative and sums to one within 1e-9 (then it is rescaled
-    by the remaining rounding, so that it sums to one as closely as float64 can)."""
+    by the remaining rounding, so that it sums to one as closely as float64 can).
+    """
     value = numbers(field, value, 1)
     if not is_concrete(value):
         return value

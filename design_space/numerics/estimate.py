@@ -69,7 +69,8 @@ class Estimate(eqx.Module):
 
     def to_dict(self) -> dict[str, object]:
         """The entry of the JSON contract: value, error, method; nulls and a reason if there is
-        none; the condition number where one is reported."""
+        none; the condition number where one is reported.
+        """
         if self.reason is not None or not np.all(np.isfinite(self.value)):
             reason = self.reason or "not a number"
             return {"value": None, "error": None, "method": None, "reason": reason}
