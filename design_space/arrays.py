@@ -1,6 +1,7 @@
 """Array and key types, and the one question asked everywhere: is this value concrete?"""
 
 import math
+from typing import TYPE_CHECKING
 
 import jax
 import jax.core
@@ -25,7 +26,10 @@ __all__ = [
 ]
 
 Key = PRNGKeyArray
-Scalar = Real[ArrayLike, ""]
+if TYPE_CHECKING:
+    Scalar = float | Array
+else:
+    Scalar = Real[ArrayLike, ""]
 """A number: a Python int or float, a NumPy scalar or a JAX array of rank zero."""
 
 EPS = float(np.finfo(np.float64).eps)

@@ -1,0 +1,83 @@
+"""What every score function is: a map from a point and a noise level to a vector."""
+
+import abc
+from typing import ClassVar
+
+import equinox as eqx
+
+from design_space.arrays import Array, Float, Scalar
+from design_space.targets.base import AbstractTarget
+from design_space.targets.gaussian import Gaussian
+from design_space.targets.reduction import Reduction
+
+
+class Deviation(eqx.Module):
+    """An affine score seen from the exact score L of N(m, S): s(x) = L(x) + E (x - m) + e.
+
+    Everything is in the eigenbasis of S.
+
+    Attributes:
+      slope: E, its diagonal [dim] if it commutes with S, else the matrix [dim, dim].
+      intercept: e, shape [dim].
+    """
+
+    slope: Float[Array, " dim"] | Float[Array, "dim dim"]
+    intercept: Float[Array, " dim"]
+
+
+class AbstractScore(eqx.Module):
+    """A score model s(x, sigma), written for one point x of shape [dim]; batch it with jax.vmap.
+
+    Two optional properties open exact ways: an affine score keeps Gaussian laws Gaussian
+    (`deviation`), and a score that splits along a line leaves a one-dimensional problem (`split`).
+    """
+
+    kind: ClassVar[str]
+
+    @abc.abstractmethod
+    def __call__(self, x: Float[Array, " dim"], sigma: Scalar) -> Float[Array, " dim"]:
+        """The score at x and noise level sigma (the standard deviation of the noise).
+
+        Args:
+          x: one point, shape [dim].
+          sigma: noise level, above 0, in the unit of the data.
+
+        Returns:
+          s(x, sigma), shape [dim], in inverse data units.
+        """
+
+    def is_exact_for(self, target: AbstractTarget) -> bool:
+        """Says whether this is known to be the exact score of `target`."""
+        return False
+
+    def deviation(self, target: Gaussian, sigma: Scalar) -> Deviation | None:
+        """The score as an affine deviation from the exact score of a Gaussian; None if not affine.
+
+        Args:
+          target: the Gaussian data law.
+          sigma: noise level.
+        """
+        return None
+
+    def split(self, target: AbstractTarget, reduction: Reduction) -> "SplitScore | None":
+        """The parts along and across a line, if the one does not depend on the other; else None.
+
+        Args:
+          target: the law that was reduced.
+          reduction: its reduction to a line.
+        """
+        return None
+
+
+class SplitScore(eqx.Module):
+    """A score that acts separately along a line and on the Gaussian complement.
+
+    Attributes:
+      line: score of the coordinate along the line (dimension one).
+      complement: score of the coordinates across (dimension dim - 1), None if there are none.
+      complement_target: the Gaussian law of the complement, None if there is none.
+    """
+
+    line: AbstractScore
+    complement: AbstractScore | None
+    complement_target: Gaussian | None

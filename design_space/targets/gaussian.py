@@ -1,0 +1,150 @@
+"""The Gaussian data law N(m, S), in the eigenbasis of S."""
+
+from typing import Any, ClassVar, final
+
+import jax.numpy as jnp
+import numpy as np
+
+from design_space import checks
+from design_space.arrays import EPS, Array, Float, Key, Scalar, float64, is_concrete
+from design_space.numerics.estimate import Estimate
+from design_space.targets.base import AbstractTarget, Components
+
+
+def _closed_form(terms: Array) -> Estimate:
+    """The sum of `terms`, each good to a few units in the last place."""
+    return Estimate(jnp.sum(terms), 32 * EPS * jnp.sum(jnp.abs(terms)), "closed form")
+
+
+def diagonalize(field: str, matrix: Any, dim: int) -> tuple[Array, Array | None]:
+    """Eigenvalues and eigenvectors of a covariance; None for the basis if it is diagonal.
+
+    Raises:
+      ValueError: if the matrix is not symmetric positive semidefinite of `dim` rows.
+    """
+    matrix = checks.covariance(field, matrix, dim)
+    if is_concrete(matrix) and not np.any(matrix - np.diag(np.diag(matrix))):
+        return float64(np.maximum(np.diag(matrix), 0.0)), None
+    eigenvalues, basis = jnp.linalg.eigh(float64(matrix))
+    return jnp.maximum(eigenvalues, 0.0), basis
+
+
+def standard_deviations(field: str, std: Any) -> Any:
+    """Checks that every standard deviation is at least zero."""
+    std = checks.numbers(field, std)
+    if is_concrete(std) and np.any(std < 0):
+        raise checks.refusal(field, std, "at least 0", "give standard deviations, not signed")
+    return std
+
+
+@final
+class Gaussian(AbstractTarget):
+    """N(m, S) with S = B diag(l) B^T; eigenvalues may be zero, all of them for a Dirac.
+
+    Args:
+      mean: m, shape [dim].
+      covariance: S, shape [dim, dim], symmetric positive semidefinite (data unit squared).
+
+    Attributes:
+      mean_vector: m, shape [dim].
+      eigenvalues: l, shape [dim].
+      basis: B, shape [dim, dim], or None where S is diagonal.
+
+    Raises:
+      ValueError: if mean or covariance is not of this form.
+    """
+
+    kind: ClassVar[str] = "gaussian"
+    mean_vector: Float[Array, " dim"]
+    eigenvalues: Float[Array, " dim"]
+    basis: Float[Array, "dim dim"] | None = None
+
+    def __init__(self, mean: Any, covariance: Any):
+        mean = checks.numbers("mean", mean, 1)
+        self.mean_vector = float64(mean)
+        self.eigenvalues, self.basis = diagonalize(
+            "covariance", covariance, self.mean_vector.shape[0]
+        )
+
+    @classmethod
+    def _of(cls, mean: Any, eigenvalues: Any) -> "Gaussian":
+        """Bypasses the eigendecomposition for a diagonal covariance."""
+        self = object.__new__(cls)
+        object.__setattr__(self, "mean_vector", float64(mean))
+        object.__setattr__(self, "eigenvalues", float64(eigenvalues))
+        object.__setattr__(self, "basis", None)
+        return self
+
+    @classmethod
+    def diagonal(cls, mean: Any, variances: Any) -> "Gaussian":
+        """N(m, diag(variances)).
+
+        Args:
+          mean: shape [dim].
+          variances: shape [dim], at least 0.
+
+        Raises:
+          ValueError: if the shapes differ or a variance is negative.
+        """
+        mean, variances = checks.numbers("mean", mean, 1), checks.numbers("variances", variances, 1)
+        checks.same_dimension("len(variances)", len(variances), "mean", len(mean))
+        if is_concrete(variances) and np.any(variances < 0):
+            raise checks.refusal("variances", variances, "at least 0", "check the signs")
+        return cls._of(mean, variances)
+
+    @classmethod
+    def isotropic(cls, dim: int, std: Scalar, mean: Any = None) -> "Gaussian":
+        """N(m, std^2 I).
+
+        Args:
+          dim: dimension, at least 1.
+          std: standard deviation, at least 0.
+          mean: shape [dim]; zero unless given.
+
+        Raises:
+          ValueError: if dim < 1, std < 0, or the mean has another dimension.
+        """
+        checks.count("dim", dim)
+        checks.nonnegative("std", std)
+        mean = np.zeros(dim) if mean is None else checks.numbers("mean", mean, 1)
+        checks.same_dimension("len(mean)", len(mean), "dim", dim)
+        return cls._of(mean, jnp.broadcast_to(float64(std) ** 2, (dim,)))
+
+    @classmethod
+    def dirac(cls, point: Any) -> "Gaussian":
+        """All mass at one point, shape [dim]."""
+        point = checks.numbers("point", point, 1)
+        return cls._of(point, np.zeros(len(point)))
+
+    def components(self) -> Components:
+        """The one component."""
+        bases = None if self.basis is None else self.basis[None, :, :]
+        return Components(jnp.zeros(1), self.mean_vector[None, :], self.eigenvalues[None, :], bases)
+
+    def into_basis(self, x: Float[Array, " dim"]) -> Float[Array, " dim"]:
+        """Coordinates B^T x in the eigenbasis."""
+        return x if self.basis is None else self.basis.T @ x
+
+    def entropy(self, variance: Scalar, *, key: Key | None = None, samples: int = 4096) -> Estimate:
+        """(1/2) sum_i log(2 pi e (l_i + v)), in nats; see AbstractTarget.entropy."""
+        v = self.check_variance(variance)
+        return _closed_form(0.5 * jnp.log(2 * jnp.pi * jnp.e * (self.eigenvalues + v)))
+
+    def mmse(self, variance: Scalar, *, key: Key | None = None, samples: int = 4096) -> Estimate:
+        """sum_i l_i v / (l_i + v); see AbstractTarget.mmse."""
+        v = self.check_variance(variance)
+        return _closed_form(self.eigenvalues * (v / (self.eigenvalues + v)))
+
+    def fisher_information(
+        self, variance: Scalar, *, key: Key | None = None, samples: int = 4096
+    ) -> Estimate:
+        """sum_i 1 / (l_i + v); see AbstractTarget.fisher_information."""
+        v = self.check_variance(variance)
+        return _closed_form(1 / (self.eigenvalues + v))
+
+    def fisher_information_slope(
+        self, variance: Scalar, *, key: Key | None = None, samples: int = 4096
+    ) -> Estimate:
+        """-sum_i 1 / (l_i + v)^2; see AbstractTarget.fisher_information_slope."""
+        v = self.check_variance(variance)
+        return _closed_form(-1 / (self.eigenvalues + v) ** 2)

@@ -1,0 +1,208 @@
+"""Gaussian mixtures on the line: their integrals by quadrature, and the reduction to them."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from design_space.arrays import EPS, Array, Float, Scalar, is_concrete
+from design_space.numerics.estimate import Estimate
+from design_space.numerics.quadrature import gauss_legendre
+from design_space.targets.base import Components
+
+# Panel edges in standard deviations of each component. Beyond 13 the mass is below 1e-37.
+_EDGES = np.array([0, 0.75, 1.5, 2.25, 3, 3.75, 4.5, 5.5, 6.5, 8, 10, 13])
+_EDGES = np.concatenate([-_EDGES[:0:-1], _EDGES])
+_COVER = 8.0  # a component shapes the integrand within this many standard deviations
+_FINE, _COARSE = 20, 12
+_BLOCK = 1 << 20  # numbers held at a time
+
+
+class Line(eqx.Module):
+    """The mixture sum_k w_k N(a_k, l_k) on the line.
+
+    Attributes:
+      log_weights: log w_k, shape [components].
+      centers: a_k, shape [components].
+      variances: l_k >= 0, shape [components].
+    """
+
+    log_weights: Float[Array, " components"]
+    centers: Float[Array, " components"]
+    variances: Float[Array, " components"]
+
+    @staticmethod
+    def of(parts: Components) -> "Line":
+        """A law of dimension one as a Line."""
+        return Line(parts.log_weights, parts.means[:, 0], parts.variances[:, 0])
+
+
+class LinePoint(eqx.Module):
+    """Density and posterior moments of a Line at one point x and noise variance v.
+
+    Attributes:
+      log_density: log p_v(x).
+      score: (log p_v)'(x).
+      curvature: (log p_v)''(x).
+      posterior_variance: Var(X_0 | X_v = x).
+    """
+
+    log_density: Float[Array, ""]
+    score: Float[Array, ""]
+    curvature: Float[Array, ""]
+    posterior_variance: Float[Array, ""]
+
+
+def at_point(line: Line, x: Float[Array, ""], variance: Scalar) -> LinePoint:
+    """Evaluates p_v at one point, from posterior moments of the components."""
+    c = line.variances + variance
+    z = x - line.centers
+    log_joint = line.log_weights - 0.5 * (z * z / c + jnp.log(2 * jnp.pi * c))
+    r = jax.nn.softmax(log_joint)
+    slopes, means = -z / c, line.centers + line.variances / c * z
+    score, mean = r @ slopes, r @ means
+    return LinePoint(
+        jax.nn.logsumexp(log_joint),
+        score,
+        r @ (slopes - score) ** 2 - r @ (1 / c),
+        r @ (means - mean) ** 2 + r @ (line.variances * variance / c),
+    )
+
+
+def _kept_edges(line: Line, variance: Scalar) -> tuple[Array, Array]:
+    """All candidate panel edges, ascending, and which of them to keep.
+
+    Where narrow components crowd, an edge every three quarters of the least standard deviation
+    that covers it is enough; the edges of stretches that no component covers are all kept.
+    """
+    stds = jnp.sqrt(line.variances + variance)
+    edges = jnp.sort((line.centers[:, None] + stds[:, None] * _EDGES[None, :]).ravel())
+    middles, widths = (edges[1:] + edges[:-1]) / 2, jnp.diff(edges)
+    covers = jnp.abs(middles[:, None] - line.centers[None, :]) <= _COVER * stds[None, :]
+    least = jnp.min(jnp.where(covers, stds[None, :], jnp.inf), axis=1)
+    measure = jnp.where(jnp.isinf(least), 1.0, widths / least)
+    ticks = jnp.floor(jnp.cumsum(measure) / _EDGES[-11])
+    fresh = jnp.concatenate([jnp.array([True]), jnp.diff(ticks) > 0])
+    gap = jnp.isinf(least)
+    keep = fresh | gap | jnp.concatenate([gap[1:], jnp.array([False])])
+    return edges, jnp.concatenate([jnp.array([True]), keep])
+
+
+@eqx.filter_jit
+def _panel_counts(line: Line, variances: Float[Array, " n"]) -> Array:
+    def one(v: Array) -> Array:
+        edges, keep = _kept_edges(line, v)
+        return jnp.sum(keep & (edges < edges[-1]))
+
+    return jax.lax.map(one, variances)
+
+
+def panel_count(line: Line, variances: Float[Array, " n"]) -> int:
+    """Number of panels that serves every one of the given noise variances, a power of two.
+
+    Traced input gets the count that serves always.
+    """
+    most = line.centers.shape[0] * len(_EDGES)
+    if not is_concrete(line, variances):
+        return most
+    needed = int(jnp.max(_panel_counts(line, variances)))
+    return min(most, 1 << max(4, (needed - 1).bit_length()))
+
+
+def rule(line: Line, variance: Scalar, panels: int, order: int) -> tuple[Array, Array]:
+    """Nodes and weights of a composite Gauss-Legendre rule fitted to p_v.
+
+    Args:
+      line: the mixture.
+      variance: noise variance v, with l_k + v > 0 for every component.
+      panels: number of panels, from `panel_count`.
+      order: nodes per panel.
+
+    Returns:
+      nodes and weights, each of shape [panels, order].
+    """
+    edges, keep = _kept_edges(line, variance)
+    kept = jnp.sort(jnp.where(keep, edges, edges[-1]))
+    kept = jnp.concatenate([kept, jnp.broadcast_to(kept[-1], (panels + 1,))])[: panels + 1]
+    unit, weights = gauss_legendre(order)
+    widths = jnp.diff(kept)[:, None]
+    return kept[:-1, None] + widths * unit[None, :], widths * weights[None, :]
+
+
+def _integrals(line: Line, variance: Array, panels: int, order: int) -> Array:
+    """Entropy, mmse, I and -I' by one rule, and last the rounding unit of the entropy's terms."""
+    nodes, weights = rule(line, variance, panels, order)
+
+    def panel(args: tuple[Array, Array]) -> Array:
+        x, w = args
+        at = jax.vmap(lambda y: at_point(line, y, variance))(x)
+        mass = w * jnp.exp(at.log_density)
+        values = [-at.log_density, at.posterior_variance, at.score**2, at.curvature**2]
+        return jnp.stack([mass @ f for f in [*values, jnp.abs(at.log_density)]])
+
+    batch = max(1, _BLOCK // (order * line.centers.shape[0]))
+    return jnp.sum(jax.lax.map(panel, (nodes, weights), batch_size=min(batch, panels)), axis=0)
+
+
+@eqx.filter_jit
+def _line_integrals(line: Line, variances: Float[Array, " n"], panels: int) -> tuple[Array, Array]:
+    def both(v: Array) -> tuple[Array, Array]:
+        fine = _integrals(line, v, panels, _FINE)
+        coarse = _integrals(line, v, panels, _COARSE)
+        # Each of the sums carries a few rounding units per node, of size |term|, plus the
+        # rounding of log density itself (relative EPS of exponents up to 13^2 / 2).
+        rounding = 256 * EPS * jnp.concatenate([fine[4:5] + 1, fine[1:4]])
+        return fine[:4], jnp.abs(fine - coarse)[:4] + rounding
+
+    work = panels * _FINE * line.centers.shape[0]
+    batch = max(1, min(_BLOCK // work, variances.shape[0]))
+    return jax.lax.map(both, variances, batch_size=batch)
+
+
+class LineIntegrals(eqx.Module):
+    """Integrals of a Line against p_v, each an Estimate of shape [n], method "quadrature".
+
+    Attributes:
+      entropy: -E log p_v, in nats.
+      mmse: E Var(X_0 | X_v).
+      fisher_information: I(v).
+      fisher_information_slope: I'(v).
+    """
+
+    entropy: Estimate
+    mmse: Estimate
+    fisher_information: Estimate
+    fisher_information_slope: Estimate
+
+
+def line_integrals(line: Line, variances: Float[Array, " n"]) -> LineIntegrals:
+    """Integrates over p_v for many v at once, with the error from a second, coarser rule.
+
+    Args:
+      line: the mixture.
+      variances: noise variances, shape [n]; l_k + v > 0 for every component.
+
+    Returns:
+      The integrals; each error is the difference of two Gauss-Legendre rules plus rounding.
+    """
+    if not is_concrete(line, variances):
+        value, error = _line_integrals(line, variances, panel_count(line, variances))
+        return _as_estimates(value, error)
+    value, error = np.empty((len(variances), 4)), np.empty((len(variances), 4))
+    counts = np.asarray(_panel_counts(line, variances))
+    most = line.centers.shape[0] * len(_EDGES)
+    buckets = np.array([min(most, 1 << max(4, int(c - 1).bit_length())) for c in counts])
+    for panels in np.unique(buckets):
+        here = buckets == panels
+        # Pad to a power of two, so that few shapes are ever compiled.
+        padded = np.resize(np.asarray(variances)[here], 1 << int(here.sum() - 1).bit_length())
+        fine, wrong = _line_integrals(line, jnp.asarray(padded), int(panels))
+        value[here], error[here] = fine[: here.sum()], wrong[: here.sum()]
+    return _as_estimates(jnp.asarray(value), jnp.asarray(error))
+
+
+def _as_estimates(value: Array, error: Array) -> LineIntegrals:
+    signs = (1, 1, 1, -1)
+    return LineIntegrals(
+        *(Estimate(s * value[:, i], error[:, i], "quadrature") for i, s in enumerate(signs))
+    )

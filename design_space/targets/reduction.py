@@ -1,0 +1,65 @@
+"""Exact reduction of a mixture to one dimension plus an independent Gaussian complement."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from design_space.arrays import Array, Float, is_concrete
+from design_space.targets.base import Components
+from design_space.targets.line import Line
+
+_ROUNDING = 1e-12  # relative distance from a common line or a common variance taken as rounding
+
+
+class Reduction(eqx.Module):
+    """X = origin + u A + s Z: a Line law A along the unit vector u, N(0, s^2) across it.
+
+    Attributes:
+      line: the law along u, with coordinate u^T (x - origin).
+      complement_variance: s^2, the variance in each of the `complement_dim` directions across.
+      direction: u, shape [dim].
+      origin: a point on the line, shape [dim], orthogonal to u.
+      complement_dim: dim - 1.
+    """
+
+    line: Line
+    complement_variance: Float[Array, ""]
+    direction: Float[Array, " dim"]
+    origin: Float[Array, " dim"]
+    complement_dim: int = eqx.field(static=True)
+
+
+def reduce_to_line(parts: Components) -> Reduction | None:
+    """Reduces a mixture whose components share s^2 I and whose means lie on a line.
+
+    A mixture in one dimension always reduces, whatever its variances.
+
+    Args:
+      parts: the components of the mixture.
+
+    Returns:
+      The reduction, or None if the mixture has none (or is traced, in more than one dimension).
+    """
+    dim = parts.means.shape[1]
+    if dim == 1:
+        one, zero = jnp.ones(1), jnp.zeros(1)
+        return Reduction(Line.of(parts), jnp.zeros(()), one, zero, 0)
+    if not is_concrete(parts):
+        return None
+    variances, means = np.asarray(parts.variances), np.asarray(parts.means)
+    shared = variances.flat[0]
+    if np.ptp(variances) > _ROUNDING * shared:
+        return None
+    # At most `components` directions matter; the thin decomposition never forms a dim x dim matrix.
+    center = means.mean(axis=0)
+    _, singular, directions = np.linalg.svd(means - center, full_matrices=False)
+    scale = float(np.max(np.abs(means), initial=0.0))
+    if len(singular) > 1 and singular[1] > _ROUNDING * scale * np.sqrt(len(means)):
+        return None
+    u = directions[0] if singular[0] > 0 else np.eye(1, dim)[0]
+    line = Line(
+        parts.log_weights, jnp.asarray(means @ u), jnp.full(len(means), shared, dtype=jnp.float64)
+    )
+    return Reduction(
+        line, jnp.asarray(shared), jnp.asarray(u), jnp.asarray(center - (center @ u) * u), dim - 1
+    )
