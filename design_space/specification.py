@@ -1,0 +1,297 @@
+"""A design read from a specification file: checked as a whole, then built piece by piece."""
+
+import copy
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+
+from design_space import checks, grammar
+from design_space.optimal.path import path_optimal
+from design_space.schedules.named import edm, schedule, song
+from design_space.schedules.schedule import Schedule
+from design_space.scores.affine import AffineScore
+from design_space.scores.base import AbstractScore
+from design_space.scores.exact import exact_score
+from design_space.scores.perturbed import scaled_score, shifted_score
+from design_space.targets.base import AbstractTarget
+from design_space.targets.empirical import Empirical
+from design_space.targets.gaussian import Gaussian
+from design_space.targets.mixture import GaussianMixture
+
+_BARE_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")
+
+
+class Specification(eqx.Module):
+    """A design as data. Every value has been checked when the object exists.
+
+    Attributes:
+      given: the sections as they were given, before defaults.
+      sections: the sections as they were read: `target`, `schedule`, `score`, `sampler`, each a
+        dict with `kind` and its keys, defaults filled in.
+      folder: where relative file names start.
+    """
+
+    given: dict[str, Any]
+    sections: dict[str, dict[str, Any]]
+    folder: Path
+    _target: AbstractTarget
+
+    @staticmethod
+    def load(path: str | Path) -> "Specification":
+        """Reads a specification file (TOML).
+
+        Args:
+          path: the file; files that it names are looked up beside it.
+
+        Raises:
+          ValueError: if the file is not TOML (with line and column), or names a design that does
+            not exist.
+          OSError: if the file cannot be read.
+        """
+        path = Path(path)
+        try:
+            given = tomllib.loads(path.read_text(encoding="utf-8"))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path}: must be UTF-8 text; save it as a TOML file") from error
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise ValueError(f"{path}: must be TOML; correct it: {error}") from error
+        return Specification.parse(given, path.parent)
+
+    @staticmethod
+    def parse(given: Mapping[str, Any], folder: str | Path = ".") -> "Specification":
+        """Reads a specification from a mapping, section name -> table.
+
+        Args:
+          given: what a TOML reader makes of a specification file; arrays may also be NumPy's.
+          folder: where relative file names start.
+
+        Raises:
+          ValueError: names the dotted field, its value, its domain and a remedy.
+        """
+        folder = Path(folder)
+        sections = grammar.read_sections(given)
+        target = _build_target(sections["target"], folder)
+        _check_schedule(sections["schedule"])
+        _check_score(sections["score"], _count_steps(sections["schedule"]), target.dim)
+        return Specification(copy.deepcopy(dict(given)), sections, folder, target)
+
+    def with_overrides(self, overrides: Sequence[str]) -> "Specification":
+        """The same design with some fields replaced.
+
+        Args:
+          overrides: each `section.key=value`, the value in TOML; a bare word is a string.
+
+        Raises:
+          ValueError: if an override cannot be read, or the design it makes does not exist.
+        """
+        given = copy.deepcopy(self.given)
+        for override in overrides:
+            path, value = _read_override(override)
+            _replace(given, path, value)
+        return Specification.parse(given, self.folder)
+
+    def target(self) -> AbstractTarget:
+        """The data law."""
+        return self._target
+
+    def schedule(self) -> Schedule:
+        """The noise schedule; for kind "path-optimal" this computes it from the target."""
+        fields = {k: v for k, v in self.sections["schedule"].items() if k != "kind"}
+        match self.sections["schedule"]["kind"]:
+            case "edm":
+                return edm(**fields)
+            case "song":
+                return song(fields["steps"], fields["sigma_min"], fields["sigma_max"])
+            case "path-optimal":
+                low, high = fields["sigma_min"], fields["sigma_max"]
+                return path_optimal(self._target, fields["steps"], low, high)
+            case "custom":
+                return Schedule.from_sigmas(fields["sigmas"])
+            case _:
+                return schedule(**fields)
+
+    def score(self, grid: Schedule | None = None) -> AbstractScore:
+        """The score that the sampler uses.
+
+        Args:
+          grid: the noise schedule, if it has been built already; only kind "affine" looks at it.
+        """
+        fields = self.sections["score"]
+        exact = exact_score(self._target)
+        match fields["kind"]:
+            case "scaled":
+                return scaled_score(exact, fields["factor"])
+            case "shifted":
+                return shifted_score(exact, fields["shift"])
+            case "affine":
+                grid = self.schedule() if grid is None else grid
+                levels = grid.backward_sigmas[:-1]
+                return AffineScore(levels, fields["slopes"], fields.get("intercepts"))
+            case _:
+                return exact
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """The sections as plain lists, numbers and strings, with defaults filled in."""
+
+        def plain(value: Any) -> Any:
+            return value.tolist() if isinstance(value, np.ndarray) else value
+
+        return {
+            name: {
+                key: plain(value)
+                for key, value in fields.items()
+                if not (key == "kind" and value == grammar.PAIR)
+            }
+            for name, fields in self.sections.items()
+        }
+
+
+def _read_override(text: str) -> tuple[list[str], Any]:
+    """Splits `section.key=value` and reads the value as TOML, or as a string if it is bare."""
+    name, equals, value = (part.strip() for part in text.partition("="))
+    path = name.split(".")
+    if not equals or len(path) < 2 or not all(path):
+        example = "write it like schedule.steps=100"
+        raise checks.refusal("override", text, "section.key=value", example)
+    try:
+        read = tomllib.loads(f"value = {value}")
+        if set(read) != {"value"}:
+            raise ValueError("more than one value")
+        return path, read["value"]
+    except ValueError as error:
+        if _BARE_WORD.fullmatch(value):
+            return path, value
+        remedy = "quote strings, and put lists in brackets"
+        raise checks.refusal(name, value, "a TOML value", remedy) from error
+
+
+def _replace(given: dict[str, Any], path: list[str], value: Any) -> None:
+    """Puts `value` into nested tables at `path`."""
+    table = given
+    for depth, name in enumerate(path[:-1]):
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            field = ".".join(path[: depth + 1])
+            raise checks.refusal(field, table, "a table, to hold " + ".".join(path), "set it whole")
+    table[path[-1]] = value
+
+
+def _count_steps(fields: Mapping[str, Any]) -> int:
+    return len(fields["sigmas"]) - 1 if fields["kind"] == "custom" else fields["steps"]
+
+
+def _check_schedule(fields: Mapping[str, Any]) -> None:
+    """Checks what the grammar cannot: the order of the noise levels."""
+    if fields["kind"] != "custom":
+        low, high = fields["sigma_min"], fields["sigma_max"]
+        checks.ordered("schedule.sigma_min", low, "schedule.sigma_max", high)
+        return
+    field, sigmas = "schedule.sigmas", fields["sigmas"]
+    if len(sigmas) < 2:
+        raise checks.refusal(field, sigmas.tolist(), "two levels or more", "add levels")
+    if sigmas[-1] == 0:
+        remedy = "drop the appended 0: the law at sigma = 0 has no finite KL"
+        raise checks.refusal(field, sigmas.tolist(), "above 0", remedy)
+    if np.any(sigmas <= 0):
+        raise checks.refusal(field, sigmas.tolist(), "above 0", "remove the other levels")
+    checks.decreasing(field, sigmas)
+
+
+def _check_score(fields: Mapping[str, Any], steps: int, dim: int) -> None:
+    """Checks the sizes of a score against the schedule's steps and the target's dimension."""
+    if fields["kind"] == "shifted":
+        checks.same_dimension("len(score.shift)", len(fields["shift"]), "target", dim)
+    if fields["kind"] != "affine":
+        return
+    for name in ("slopes", "intercepts"):
+        array = fields.get(name)
+        if array is None:
+            continue
+        if len(array) != steps:
+            domain = f"{steps}, one entry per step of the sampler, from the largest noise down"
+            raise checks.refusal(f"len(score.{name})", len(array), domain, "match the schedule")
+        if array.shape[1:] not in {(), (dim,), (dim, dim)}:
+            domain = f"made of entries of the target's dimension, {dim}"
+            raise checks.refusal(f"shape of score.{name}", array.shape, domain, "match the target")
+
+
+def _build_target(fields: Mapping[str, Any], folder: Path) -> AbstractTarget:
+    match fields["kind"]:
+        case "gaussian":
+            return _build_gaussian(fields)
+        case "mixture":
+            return _build_mixture(fields)
+        case _:
+            return _build_empirical(fields["points"], folder)
+
+
+def _exactly_one(fields: Mapping[str, Any], names: Sequence[str]) -> str:
+    """The one of the keys `names` of [target] that is given."""
+    given = [name for name in names if name in fields]
+    domain = "given by exactly one of " + ", ".join(names)
+    if not given:
+        raise grammar.missing("target." + names[0], domain, "add one of them to [target]")
+    if len(given) > 1:
+        raise checks.refusal("target", fields, domain, f"remove all of {', '.join(given)} but one")
+    return given[0]
+
+
+def _nonnegative_entries(field: str, values: np.ndarray) -> None:
+    if np.any(values < 0):
+        raise checks.refusal(field, values.tolist(), "at least 0 in every entry", "check the signs")
+
+
+def _build_gaussian(fields: Mapping[str, Any]) -> Gaussian:
+    """Builds a Gaussian from mean (or dim), and one of std, variances, covariance."""
+    form = _exactly_one(fields, ("std", "variances", "covariance"))
+    if "mean" not in fields and not (form == "std" and "dim" in fields):
+        domain = "a list of numbers"
+        remedy = "add `mean = [...]` to [target]; std with dim may leave it out and means zero"
+        raise grammar.missing("target.mean", domain, remedy)
+    dim = len(fields["mean"]) if "mean" in fields else fields["dim"]
+    mean = fields.get("mean", np.zeros(dim))
+    if "dim" in fields:
+        checks.same_dimension("target.dim", fields["dim"], "target.mean", dim)
+    if form == "std":
+        return Gaussian.isotropic(dim, fields["std"], mean)
+    if form == "variances":
+        variances = fields["variances"]
+        checks.same_dimension("len(target.variances)", len(variances), "target.mean", dim)
+        _nonnegative_entries("target.variances", variances)
+        return Gaussian.diagonal(mean, variances)
+    return Gaussian(mean, checks.covariance("target.covariance", fields["covariance"], dim))
+
+
+def _build_mixture(fields: Mapping[str, Any]) -> GaussianMixture:
+    """Builds a mixture from weights, means, and one of stds, covariances."""
+    form = _exactly_one(fields, ("stds", "covariances"))
+    weights, means = checks.probabilities("target.weights", fields["weights"]), fields["means"]
+    for name in ("means", form):
+        size = len(fields[name])
+        if size != len(weights):
+            domain = f"{len(weights)}, one entry for each of target.weights"
+            raise checks.refusal(f"len(target.{name})", size, domain, "make them agree")
+    if form == "stds":
+        _nonnegative_entries("target.stds", fields["stds"])
+        return GaussianMixture.isotropic(weights, means, fields["stds"])
+    dim = means.shape[1]
+    covariances = [
+        checks.covariance(f"target.covariances[{k}]", matrix, dim)
+        for k, matrix in enumerate(fields["covariances"])
+    ]
+    return GaussianMixture(weights, means, np.stack(covariances))
+
+
+def _build_empirical(points: Any, folder: Path) -> Empirical:
+    """Builds an empirical law from an array, or from a file beside the specification."""
+    if not isinstance(points, str):
+        return Empirical(points)
+    try:
+        return Empirical.from_file(folder / points)
+    except ValueError as error:
+        raise ValueError(f"target.{error}") from error
