@@ -1,0 +1,158 @@
+"""The console script `design-space`. Commands import what they need when they run."""
+
+import functools
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+OURS = ("design_space", "analyses", "figures")
+"""The packages of this distribution."""
+
+app = typer.Typer(
+    name="design-space",
+    help="Error budgets of diffusion-model designs, exact or with a stated error.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Preset(StrEnum):
+    """How much of every analysis to compute."""
+
+    quick = "quick"
+    full = "full"
+
+
+def _raised_by_us(error: BaseException) -> bool:
+    """Says whether `error` was raised in this distribution, and not in a library below it."""
+    trace = error.__traceback__
+    name = ""
+    while trace is not None:
+        name = trace.tb_frame.f_globals.get("__name__", "")
+        trace = trace.tb_next
+    return name.partition(".")[0] in OURS
+
+
+def _readable(error: ValueError | OSError) -> str:
+    """One line about a refused input."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}; check the path and its permissions"
+    return " ".join(str(error).split())
+
+
+def refuses_bad_input(command: Callable[..., None]) -> Callable[..., None]:
+    """Turns a refused input into exit status 2 and one message on stderr.
+
+    A `ValueError` that a library raised is a defect of ours, and keeps its traceback.
+    """
+
+    @functools.wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except (ValueError, OSError) as error:
+            if isinstance(error, ValueError) and not _raised_by_us(error):
+                raise
+            typer.echo(f"design-space: {_readable(error)}", err=True)
+            raise typer.Exit(2) from None
+
+    return guarded
+
+
+def enable_x64() -> None:
+    """Switches JAX to 64-bit floats, which exact quantities need."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"design-space {version('design-space')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version."),
+    ] = False,
+) -> None:
+    """Error budgets of diffusion-model designs, exact or with a stated error."""
+
+
+@app.command()
+@refuses_bad_input
+def evaluate(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="The specification file.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="FIELD=VALUE", help="Replace a field: schedule.steps=100. Repeatable."
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what is sampled.")] = 0,
+    samples: Annotated[
+        int | None, typer.Option(min=2, help="Samples where Monte Carlo is the only way.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write CSV.")] = None,
+    latex: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write LaTeX.")] = None,
+) -> None:
+    """One design -> its error budget, and the bounds beside it."""
+    enable_x64()
+    from design_space.commands.evaluate import run
+
+    run(spec, overrides or [], as_json=as_json, seed=seed, samples=samples, csv=csv, latex=latex)
+
+
+@app.command()
+@refuses_bad_input
+def reproduce(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Analyses; all if none named.")
+    ] = None,
+    preset: Annotated[Preset, typer.Option(help="How much to compute.")] = Preset.quick,
+    out: Annotated[Path, typer.Option(help="Where tables, figures and report go.")] = Path(
+        "results"
+    ),
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show warnings only.")] = False,
+    gallery: Annotated[
+        Path | None, typer.Option(help="Also put small PNG pictures of the figures here.")
+    ] = None,
+) -> None:
+    """Analyses -> tables, figures and a report; what is up to date is not computed again."""
+    enable_x64()
+    from design_space.commands.reproduce import reproduce as run
+
+    status = run(names or [], preset.value, out, quiet, gallery)
+    if status:
+        raise typer.Exit(status)
+
+
+@app.command()
+@refuses_bad_input
+def bench(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+    ] = False,
+) -> None:
+    """The benchmark table of this machine."""
+    enable_x64()
+    from design_space.commands.bench import run
+
+    run(as_json=as_json)
+
+
+if __name__ == "__main__":
+    sys.exit(app())

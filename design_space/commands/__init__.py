@@ -1,0 +1,1 @@
+"""What the console script does, one module per command."""

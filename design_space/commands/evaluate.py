@@ -1,0 +1,148 @@
+"""`design-space evaluate`: one design -> its error budget, as a table, JSON, CSV or LaTeX."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from design_space import checks
+from design_space.evaluate import evaluate
+from design_space.specification import Specification
+
+QUANTITIES = {
+    "initialization": "E_I, initialization",
+    "discretization": "E_D, discretization",
+    "score": "E_S, score",
+    "path_kl": "path KL, their sum",
+    "marginal_kl": "marginal KL",
+    "w2": "W2 (data units)",
+}
+"""Key of the JSON contract -> what a reader sees."""
+
+
+def run(
+    spec: Path,
+    overrides: list[str],
+    *,
+    as_json: bool = False,
+    seed: int = 0,
+    samples: int | None = None,
+    csv: Path | None = None,
+    latex: Path | None = None,
+) -> None:
+    """Evaluates the design in a specification file and prints its budget.
+
+    Args:
+      spec: the specification file.
+      overrides: fields to replace, each `section.key=value`.
+      as_json: print one JSON object and nothing else.
+      seed: seed of what is sampled.
+      samples: draws where Monte Carlo is the only way; the library's default if None.
+      csv: file to write the budget to as CSV.
+      latex: file to write the budget to as a LaTeX table.
+
+    Raises:
+      ValueError: if the design, or a file name, is not legal; nothing has been computed then.
+      OSError: if a file cannot be read or written.
+    """
+    for option, path in (("--csv", csv), ("--latex", latex)):
+        _check_output(option, path)
+    design = Specification.load(spec).with_overrides(overrides)
+    with Console(stderr=True).status("evaluating the design"):
+        grid = design.schedule()
+        options = {} if samples is None else {"samples": samples}
+        budget = evaluate(design.target(), grid, design.score(grid), seed=seed, **options)
+    report = _without_nan(budget.to_dict())
+    report["provenance"]["specification"] = design.to_dict()
+    if csv is not None:
+        tidy(report).to_csv(csv, index=False)
+    if latex is not None:
+        latex.write_text(as_latex(report), encoding="utf-8")
+    if as_json:
+        print(json.dumps(report, indent=2, allow_nan=False))
+    else:
+        Console().print(*_tables(report))
+
+
+def _check_output(option: str, path: Path | None) -> None:
+    """Refuses a file that cannot be written before anything is computed."""
+    if path is None:
+        return
+    if path.is_dir() or not path.resolve().parent.is_dir():
+        domain = "a file in a directory that exists"
+        raise checks.refusal(option, str(path), domain, "create the directory or choose another")
+
+
+def _without_nan(value: Any) -> Any:
+    """The same data with null for numbers that JSON has not: NaN and infinities."""
+    if isinstance(value, dict):
+        return {key: _without_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def tidy(report: dict[str, Any]) -> pd.DataFrame:
+    """The budget as a table with one row per quantity and per bound.
+
+    Args:
+      report: the JSON contract of `evaluate`.
+
+    Returns:
+      Columns `kind` ("error" or "bound"), `quantity`, `value`, `error`, `method`, `condition`,
+      `reason`; empty where a column says nothing.
+    """
+    rows = [{"kind": "error", "quantity": name, **report[name]} for name in QUANTITIES]
+    rows += [
+        {"kind": "bound", "quantity": statement, "value": value}
+        for statement, value in report["bounds"].items()
+    ]
+    columns = ["kind", "quantity", "value", "error", "method", "condition", "reason"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def as_latex(report: dict[str, Any]) -> str:
+    """The budget as a LaTeX table (booktabs), with ten significant digits.
+
+    Args:
+      report: the JSON contract of `evaluate`.
+    """
+    table = tidy(report).drop(columns="reason")
+    for name, digits in (("value", 10), ("error", 2), ("condition", 3)):
+        table[name] = [_number(x, digits) for x in table[name]]
+    table["quantity"] = [QUANTITIES.get(name, name) for name in table["quantity"]]
+    return table.to_latex(index=False, escape=True, na_rep="")
+
+
+def _number(value: float | None, digits: int) -> str:
+    """A number for reading; empty if there is none."""
+    return "" if value is None or math.isnan(value) else f"{value:.{digits}g}"
+
+
+def _tables(report: dict[str, Any]) -> list[Table]:
+    """The budget and, beside it, the bounds, for a terminal."""
+    budget = Table(title="Error budget (KL in nats)", title_justify="left")
+    budget.add_column("quantity")
+    for name in ("value", "error", "condition"):
+        budget.add_column(name, justify="right")
+    budget.add_column("method")
+    for name, label in QUANTITIES.items():
+        entry = report[name]
+        if entry["value"] is None:
+            budget.add_row(label, "none", "", "", entry["reason"])
+        else:
+            condition = _number(entry.get("condition"), 3)
+            numbers = _number(entry["value"], 10), _number(entry["error"], 2), condition
+            budget.add_row(label, *numbers, entry["method"])
+    bounds = Table(title="Bounds (nats)", title_justify="left")
+    bounds.add_column("statement")
+    bounds.add_column("value", justify="right")
+    for statement, value in report["bounds"].items():
+        bounds.add_row(statement, "none" if value is None else _number(value, 10))
+    return [budget, bounds]
