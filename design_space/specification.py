@@ -237,7 +237,7 @@ def _exactly_one(fields: Mapping[str, Any], names: Sequence[str]) -> str:
     if not given:
         raise grammar.missing("target." + names[0], domain, "add one of them to [target]")
     if len(given) > 1:
-        raise checks.refusal("target", fields, domain, f"remove all of {', '.join(given)} but one")
+        raise checks.refusal("keys of target", given, domain, "keep one of them")
     return given[0]
 
 

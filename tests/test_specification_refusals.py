@@ -143,7 +143,10 @@ def test_schedules(keys, fragments):
     ("keys", "fragments"),
     [
         ("", ["target.std is missing", "exactly one of std, variances, covariance"]),
-        ("dim = 2\nstd = 1\nvariances = [1, 1]\n", ["exactly one of", "std, variances but one"]),
+        (
+            "dim = 2\nstd = 1\nvariances = [1, 1]\n",
+            ["['std', 'variances']", "exactly one of", "keep one"],
+        ),
         ("std = 1\n", ["target.mean is missing", "std with dim"]),
         ("dim = 2\nvariances = [1, 1]\n", ["target.mean is missing"]),
         ("dim = 0\nstd = 1\n", ["target.dim = 0", "at least 1"]),
