@@ -176,7 +176,7 @@ def from_snr_weight(weight: Callable[..., Any], space: str = "noise") -> Pointwi
     Raises:
       ValueError: if `space` is not one of these.
 
-    Source: section 3.4 of arXiv 2303.09556.
+    Source: arXiv 2303.09556, which converts between the three predictions.
     """
     return PointwiseWeighting(SnrWeight(weight, space))
 

@@ -116,7 +116,7 @@ def min_snr(gamma: Scalar = 5.0) -> PointwiseWeighting:
     Raises:
       ValueError: if `gamma` is not a finite number above 0.
 
-    Source: section 3.4 of arXiv 2303.09556, in noise prediction.
+    Source: arXiv 2303.09556 (Min-SNR), in noise prediction.
     """
     return from_snr_weight(MinSnr(float64(positive("gamma", gamma))))
 
@@ -133,7 +133,7 @@ def p2(gamma: Scalar = 1.0, k: Scalar = 1.0) -> PointwiseWeighting:
     Raises:
       ValueError: if `gamma` is not a finite number of at least 0, or `k` is not above 0.
 
-    Source: eq. (8) of arXiv 2204.00227, in noise prediction.
+    Source: arXiv 2204.00227 (P2), in noise prediction.
     """
     gamma, k = nonnegative("gamma", gamma), positive("k", k)
     return from_snr_weight(P2(float64(gamma), float64(k)))
