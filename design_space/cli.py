@@ -104,7 +104,7 @@ def evaluate(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of what is sampled.")] = 0,
     samples: Annotated[
-        int | None, typer.Option(min=2, help="Samples where Monte Carlo is the only way.")
+        int | None, typer.Option(help="Samples where Monte Carlo is the only way.")
     ] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write CSV.")] = None,
     latex: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write LaTeX.")] = None,
