@@ -5,12 +5,15 @@ used and never changes JAX's global state.
 """
 
 import importlib
+import sys
+import types
 from typing import Any
 
 _HOMES = {
     "AffineScore": "design_space.scores.affine",
     "Empirical": "design_space.targets.empirical",
     "Estimate": "design_space.numerics.estimate",
+    "Evaluation": "design_space.evaluate",
     "Gaussian": "design_space.targets.gaussian",
     "GaussianMixture": "design_space.targets.mixture",
     "Schedule": "design_space.schedules.schedule",
@@ -19,6 +22,7 @@ _HOMES = {
     "exact_score": "design_space.scores.exact",
     "function_score": "design_space.scores.function",
     "host_score": "design_space.scores.function",
+    "marginal_kl_by_importance": "design_space.errors.importance",
     "path_optimal": "design_space.optimal.path",
     "scaled_score": "design_space.scores.perturbed",
     "schedule": "design_space.schedules.named",
@@ -29,6 +33,21 @@ _HOMES = {
 }
 
 __all__ = sorted(_HOMES)
+
+
+class _Package(types.ModuleType):
+    """The package, on which the import of the submodule `evaluate` does not hide the function."""
+
+    @property
+    def evaluate(self) -> Any:
+        return importlib.import_module("design_space.evaluate").evaluate
+
+    @evaluate.setter
+    def evaluate(self, module: types.ModuleType) -> None:
+        """Python binds a submodule to its package when it is imported; the name is taken."""
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

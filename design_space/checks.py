@@ -101,7 +101,7 @@ def ordered(low_field: str, low: Any, high_field: str, high: Any) -> None:
 
 def decreasing(field: str, value: Any) -> None:
     """Checks that a rank-1 array falls strictly."""
-    if is_concrete(value) and not np.all(np.diff(np.asarray(value)) < 0):
+    if is_concrete(value) and not np.all(np.diff(np.asarray(value, dtype=np.float64)) < 0):
         raise refusal(field, value, "strictly decreasing", "sort it from large to small")
 
 

@@ -1,5 +1,6 @@
 """Differences that cancel near zero, written so that they do not."""
 
+import equinox as eqx
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
@@ -57,3 +58,42 @@ def expm1_defect(x: ArrayLike) -> Array:
         tail = 1 + small / k * tail
     far = jnp.where(near, 1.0, x)
     return jnp.where(near, 0.5 * small * small * tail, jnp.expm1(far) - far)
+
+
+_SWITCH_SUM = 0.02  # above, a term is at least 2e-4, so its logarithm's rounding is 1e-12 of it
+_SUM_TERMS = 9  # 0.02^9 / 11 * 2 < 1e-16
+
+
+class DefectSum(eqx.Module):
+    """A running sum of -x - log(1 - x) over many x in [0, 1) that takes one logarithm at its end.
+
+    Large x multiply into a product whose logarithm is taken once; small x add their Taylor series.
+    A small x never meets the logarithm, so nothing cancels.
+
+    Attributes:
+      series: sum over small x, minus the sum of the large x.
+      product: product of 1 - x over the large x.
+    """
+
+    series: Array
+    product: Array
+
+    @staticmethod
+    def zeros(shape: tuple[int, ...]) -> "DefectSum":
+        """The empty sum, for an array of sums."""
+        return DefectSum(jnp.zeros(shape), jnp.ones(shape))
+
+    def add(self, x: Array) -> "DefectSum":
+        """Adds one x to each sum."""
+        tail = jnp.zeros_like(x)
+        for k in reversed(range(_SUM_TERMS)):
+            tail = tail * x + 1 / (k + 2)
+        small = x < _SWITCH_SUM
+        return DefectSum(
+            self.series + jnp.where(small, x * x * tail, -x),
+            self.product * jnp.where(small, 1.0, 1 - x),
+        )
+
+    def total(self) -> Array:
+        """The sums."""
+        return self.series - jnp.log(self.product)

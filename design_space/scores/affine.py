@@ -50,7 +50,7 @@ class AffineScore(AbstractScore):
             self.intercepts = float64(intercepts)
 
     def coefficients(self, sigma: Scalar, dim: int) -> tuple[Array, Array]:
-        """A (diagonal [dim] or matrix [dim, dim]) and b [dim] at one level; NaN at a foreign one."""
+        """A (diagonal [dim] or matrix [dim, dim]) and b [dim]; NaN at a foreign level."""
         distance = jnp.abs(self.sigmas / sigma - 1)
         i = jnp.argmin(distance)
         known = distance[i] < _SAME_LEVEL

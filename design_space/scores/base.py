@@ -4,6 +4,7 @@ import abc
 from typing import ClassVar
 
 import equinox as eqx
+import jax
 
 from design_space.arrays import Array, Float, Scalar
 from design_space.targets.base import AbstractTarget
@@ -67,6 +68,24 @@ class AbstractScore(eqx.Module):
           reduction: its reduction to a line.
         """
         return None
+
+
+def deviations(
+    target: Gaussian, score: AbstractScore, sigmas: Float[Array, " levels"]
+) -> Deviation | None:
+    """The deviations of an affine score at many levels, stacked; None if the score is not affine.
+
+    Call it outside jit: whether a score belongs to a target is seen by identity or equality, which
+    a traced copy of either loses.
+
+    Args:
+      target: the Gaussian data law.
+      score: the score.
+      sigmas: noise levels, shape [levels].
+    """
+    if score.deviation(target, sigmas[0]) is None:
+        return None
+    return jax.vmap(lambda sigma: score.deviation(target, sigma))(sigmas)
 
 
 class SplitScore(eqx.Module):

@@ -28,11 +28,12 @@ def line_target(reduction: Reduction) -> GaussianMixture:
 
 
 def complement_target(reduction: Reduction) -> Gaussian | None:
-    """The centered Gaussian law across the line; None in one dimension."""
-    if reduction.complement_dim == 0:
+    """The Gaussian law across the line; None in one dimension."""
+    d = reduction.complement_dim
+    if d == 0:
         return None
-    std = jnp.sqrt(reduction.complement_variance)
-    return Gaussian.isotropic(reduction.complement_dim, std)
+    variances = jnp.broadcast_to(reduction.complement_variance, (d,))
+    return Gaussian.diagonal(reduction.across(reduction.origin), variances)
 
 
 @final

@@ -53,7 +53,10 @@ class HostScore(AbstractScore):
             value = _to_numpy(self.function(flat, float(levels[0])))
         else:
             value = np.concatenate(
-                [_to_numpy(self.function(p[None], float(s))) for p, s in zip(flat, levels)]
+                [
+                    _to_numpy(self.function(p[None], float(s)))
+                    for p, s in zip(flat, levels, strict=True)
+                ]
             )
         if value.shape != flat.shape:
             raise ValueError(

@@ -73,16 +73,14 @@ class ShiftedScore(AbstractScore):
         return Deviation(base.slope, base.intercept + target.into_basis(self.shift))
 
     def split(self, target: AbstractTarget, reduction: Reduction) -> SplitScore | None:
-        """Shifts both parts, the complement by the length of what lies across the line."""
+        """Shifts both parts; see AbstractScore."""
         base = self.base.split(target, reduction)
         if base is None:
             return None
         along = self.shift @ reduction.direction
         across = None
         if base.complement is not None:
-            rest = jnp.linalg.norm(self.shift - along * reduction.direction)
-            first = jnp.zeros(reduction.complement_dim).at[0].set(rest)  # the complement is round
-            across = ShiftedScore(base.complement, first)
+            across = ShiftedScore(base.complement, reduction.across(self.shift))
         return SplitScore(ShiftedScore(base.line, along[None]), across, base.complement_target)
 
 

@@ -28,6 +28,26 @@ class Reduction(eqx.Module):
     origin: Float[Array, " dim"]
     complement_dim: int = eqx.field(static=True)
 
+    def across(self, vector: Float[Array, " dim"]) -> Float[Array, " complement_dim"]:
+        """Coordinates, across the line, of a vector of the data space.
+
+        The complement is round, so only lengths and the angle to `origin` matter: the first axis
+        points along `origin` (along the vector itself if the origin is zero), the second along
+        what is left of the vector.
+        """
+        rest = vector - (vector @ self.direction) * self.direction
+        length = jnp.linalg.norm(self.origin)
+        first = jnp.where(length > 0, self.origin @ rest / jnp.where(length > 0, length, 1.0), 0.0)
+        left = jnp.where(
+            length > 0,
+            jnp.linalg.norm(rest - first / jnp.where(length > 0, length, 1.0) * self.origin),
+            jnp.linalg.norm(rest),
+        )
+        axes = jnp.zeros(self.complement_dim)
+        if self.complement_dim == 1:  # one direction is left: the sign is along the origin
+            return axes.at[0].set(jnp.where(length > 0, first, left))
+        return axes.at[0].set(first).at[1].set(left)
+
 
 def reduce_to_line(parts: Components) -> Reduction | None:
     """Reduces a mixture whose components share s^2 I and whose means lie on a line.

@@ -1,0 +1,87 @@
+"""The error budget of a design, from the exact path identity.
+
+KL_path = E_I + E_S + E_D, and the marginal KL(p_{v_N} | q_N) never exceeds it.
+"""
+
+import equinox as eqx
+import jax
+
+from design_space import checks
+from design_space.arrays import Key
+from design_space.errors.discretization import discretization_errors, summed
+from design_space.errors.initialization import initialization_error
+from design_space.errors.marginal import marginal_errors, square_root
+from design_space.errors.score import score_errors
+from design_space.numerics.estimate import Estimate
+from design_space.schedules.schedule import Schedule
+from design_space.scores.base import AbstractScore
+from design_space.scores.exact import exact_score
+from design_space.targets.base import AbstractTarget
+
+
+class ErrorBudget(eqx.Module):
+    """Where the error of a design comes from. KL in nats, W2 in data units.
+
+    Attributes:
+      initialization: E_I = KL(p_{v_0} | N(0, v_0 I)).
+      discretization: E_D = (1/2) sum_j int (I(v) - I(v_j)) dv over the steps.
+      score: E_S = (1/2) sum_j h_j E|s_j - L_{v_j}|^2.
+      path_kl: their sum, the KL of the whole sampling path.
+      marginal_kl: KL(p_{v_N} | q_N).
+      w2: W2(p_{v_N}, q_N).
+      discretization_steps: the contribution of each step to E_D, shape [steps].
+      score_steps: the contribution of each step to E_S, shape [steps].
+    """
+
+    initialization: Estimate
+    discretization: Estimate
+    score: Estimate
+    path_kl: Estimate
+    marginal_kl: Estimate
+    w2: Estimate
+    discretization_steps: Estimate
+    score_steps: Estimate
+
+
+def error_budget(
+    target: AbstractTarget,
+    schedule: Schedule,
+    score: AbstractScore | None = None,
+    *,
+    key: Key | None = None,
+    samples: int = 4096,
+) -> ErrorBudget:
+    """Computes the error budget of the frozen-score sampler.
+
+    Args:
+      target: the data law.
+      schedule: the noise schedule.
+      score: the score model; the exact score unless given.
+      key: random key for what can only be sampled; jax.random.key(0) unless given.
+      samples: Monte-Carlo draws per noise level then, at least 64.
+
+    Returns:
+      The budget; each entry has its error and method.
+
+    Raises:
+      ValueError: if samples is below 64.
+    """
+    checks.count("samples", samples, least=64)
+    score = exact_score(target) if score is None else score
+    key = jax.random.key(0) if key is None else key
+    variances, steps = schedule.backward_variances, schedule.backward_variance_steps
+    initialization = initialization_error(target, variances[0], key, samples)
+    per_step = discretization_errors(target, variances, steps, key, samples)
+    per_score = score_errors(target, schedule, score, key, samples)
+    marginals = marginal_errors(target, schedule, score, key, samples)
+    discretization, score_total = summed(per_step), summed(per_score)
+    return ErrorBudget(
+        initialization,
+        discretization,
+        score_total,
+        initialization + discretization + score_total,
+        marginals.marginal_kl,
+        square_root(marginals.w2_squared),
+        per_step,
+        per_score,
+    )

@@ -1,0 +1,155 @@
+"""How far the sampler's law is from the data law at the end: marginal KL and W2."""
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from design_space.arrays import EPS, Array, Float, Key, is_concrete, named_key
+from design_space.errors.gaussian import condition_number
+from design_space.errors.importance import marginal_kl_by_importance
+from design_space.errors.line import line_errors
+from design_space.errors.score import split_of
+from design_space.numerics.divergences import (
+    bures_squared,
+    full_gaussian_kl,
+    gaussian_kl_terms,
+    gaussian_w2_squared_terms,
+)
+from design_space.numerics.estimate import Estimate
+from design_space.sampling.gaussian_law import (
+    GaussianLaw,
+    commuting_law,
+    exact_score_law,
+    full_law,
+)
+from design_space.schedules.schedule import Schedule
+from design_space.scores.base import AbstractScore, deviations
+from design_space.targets.base import AbstractTarget
+from design_space.targets.gaussian import Gaussian
+from design_space.targets.reduction import reduce_to_line
+
+_TRACED = "the density law plans its grids from concrete values; call it outside jit and vmap"
+_NO_TRANSPORT = (
+    "no closed form and no reduction to one dimension: the transport cost of samples in more "
+    "dimensions is not computed"
+)
+_OUTER = 8  # one outer point of the importance sampler per this many samples
+
+
+class Marginals(eqx.Module):
+    """Marginal KL (nats) and squared W2 (squared data units)."""
+
+    marginal_kl: Estimate
+    w2_squared: Estimate
+
+
+def gaussian_law(target: Gaussian, schedule: Schedule, score: AbstractScore) -> GaussianLaw | None:
+    """The law of the sampler on Gaussian data under an affine score, in the eigenbasis.
+
+    Args:
+      target: N(m, S).
+      schedule: the noise schedule.
+      score: the score.
+
+    Returns:
+      The law relative to p_{v_N}, or None if the score is not affine.
+    """
+    mean = target.into_basis(target.mean_vector)
+    grid = (schedule.backward_variances, schedule.backward_variance_steps)
+    if score.is_exact_for(target):
+        return eqx.filter_jit(exact_score_law)(mean, target.eigenvalues, *grid)
+    found = deviations(target, score, schedule.backward_sigmas[:-1])
+    if found is None:
+        return None
+    run = eqx.filter_jit(commuting_law if found.slope.ndim == 2 else full_law)
+    law = run(mean, target.eigenvalues, *grid, found.slope, found.intercept)
+    # Coefficients given as numbers carry rounding of the size of the variance itself.
+    whole = target.eigenvalues + schedule.backward_variances[-1]
+    return GaussianLaw(law.shift, law.excess, law.absolute + whole)
+
+
+@eqx.filter_jit
+def _divergences(law: GaussianLaw, final: Float[Array, " dim"]) -> tuple[Array, Array, Array]:
+    """KL, squared W2 and condition number against N(m, diag(final))."""
+    if law.excess.ndim == 1:
+        terms = gaussian_kl_terms(final, law.excess, law.shift)
+        w2 = jnp.sum(gaussian_w2_squared_terms(final, law.excess, law.shift))
+        return jnp.sum(terms), w2, condition_number(law, terms)
+    kl = full_gaussian_kl(final, law.excess, law.shift)
+    w2 = bures_squared(final, law.excess) + law.shift @ law.shift
+    size = jnp.sqrt(jnp.sum((law.excess / final[:, None]) ** 2))
+    condition = jnp.sqrt(jnp.sum((law.absolute / final) ** 2)) / jnp.where(size > 0, size, 1.0)
+    return kl, w2, jnp.maximum(condition, 1.0)
+
+
+def _gaussian(target: Gaussian, schedule: Schedule, score: AbstractScore) -> Marginals | None:
+    """In closed form, if the score is affine."""
+    law = gaussian_law(target, schedule, score)
+    if law is None:
+        return None
+    final = target.eigenvalues + schedule.backward_variances[-1]
+    kl, w2_squared, condition = _divergences(law, final)
+    # Every step rounds a part by a few units, the parts cancel by `condition`, KL is quadratic.
+    unit = 32 * EPS * (schedule.steps + 16) * (1 + condition)
+    return Marginals(
+        Estimate(kl, unit * kl, "closed form", condition),
+        Estimate(w2_squared, unit * w2_squared, "closed form", condition),
+    )
+
+
+def _line(target: AbstractTarget, schedule: Schedule, score: AbstractScore) -> Marginals | None:
+    """By the density carried along the line, if the law and the score reduce to one."""
+    reduction = reduce_to_line(target.components())
+    split = split_of(target, score, reduction)
+    if reduction is None or split is None:
+        return None
+    if not is_concrete(target, schedule, score):
+        nothing = Estimate.unavailable(_TRACED)
+        return Marginals(nothing, nothing)
+    try:
+        along = line_errors(
+            reduction.line, split.line, schedule.backward_sigmas, schedule.backward_variance_steps
+        )
+    except ValueError as error:
+        nothing = Estimate.unavailable(str(error))
+        return Marginals(nothing, nothing)
+    if split.complement is None or split.complement_target is None:
+        return Marginals(along.marginal_kl, along.w2_squared)
+    across = _gaussian(split.complement_target, schedule, split.complement)
+    assert across is not None  # the parts of a split score are affine across the line
+    return Marginals(along.marginal_kl + across.marginal_kl, along.w2_squared + across.w2_squared)
+
+
+def marginal_errors(
+    target: AbstractTarget, schedule: Schedule, score: AbstractScore, key: Key, samples: int
+) -> Marginals:
+    """KL(p_{v_N} | q_N) and W2(p_{v_N}, q_N)^2.
+
+    Args:
+      target: the data law.
+      schedule: the noise schedule.
+      score: the score model.
+      key: random key, used where only Monte Carlo is left.
+      samples: its size; one outer point per 8 samples.
+
+    Returns:
+      Closed form for Gaussian data and affine scores in any dimension; the propagated density in
+      one dimension and for mixtures that reduce to one; else the KL by forward importance
+      sampling, and no W2.
+    """
+    found = _gaussian(target, schedule, score) if isinstance(target, Gaussian) else None
+    found = _line(target, schedule, score) if found is None else found
+    if found is not None:
+        return found
+    kl = marginal_kl_by_importance(
+        target, schedule, score, named_key(key, "marginal"), points=max(64, samples // _OUTER)
+    )
+    return Marginals(kl, Estimate.unavailable(_NO_TRANSPORT))
+
+
+def square_root(squared: Estimate) -> Estimate:
+    """The square root of an estimate of a square, with the error carried over."""
+    root: Float[Array, ""] = jnp.sqrt(squared.value)
+    # |sqrt(x + e) - sqrt(x)| <= min(e / sqrt(x), sqrt(e)).
+    error = jnp.minimum(squared.error / jnp.where(root > 0, root, jnp.inf), squared.error**0.5)
+    error = jnp.where(root > 0, error, squared.error**0.5) + EPS * root
+    return Estimate(root, error, squared.method, squared.condition, squared.reason)
