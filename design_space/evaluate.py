@@ -74,13 +74,27 @@ class Evaluation(eqx.Module):
         return row
 
 
+def _gaussian_mmse(target: Gaussian, variances: Array) -> Array:
+    return jax.vmap(lambda v: target.mmse(v).value)(variances)
+
+
 def _mmse(target: AbstractTarget, variances: Array) -> Array | None:
     """mmse(v) where it comes without sampling; the bound has a fallback elsewhere."""
     if isinstance(target, Gaussian):
-        return jax.vmap(lambda v: target.mmse(v).value)(variances)
+        return eqx.filter_jit(_gaussian_mmse)(target, variances)
     if by_quadrature(reduce_to_line(target.components())):
         return mixture_integrals(target, variances, None, 2).mmse.value
     return None
+
+
+@eqx.filter_jit
+def _bounds(
+    target: AbstractTarget, schedule: Schedule, mismatches: Array, mmse: Array | None
+) -> dict[str, Array]:
+    found = sampling_bounds(
+        target.dim, target.second_moment(), schedule, jnp.maximum(mismatches, 0.0), mmse
+    )
+    return {name: terms.total for name, terms in found.items()}
 
 
 def evaluate(
@@ -115,13 +129,7 @@ def evaluate(
     score = exact_score(target) if score is None else score
     budget = error_budget(target, schedule, score, key=key, samples=samples)
     mismatches = 2 * budget.score_steps.value / schedule.backward_variance_steps
-    bounds = sampling_bounds(
-        target.dim,
-        target.second_moment(),
-        schedule,
-        jnp.maximum(mismatches, 0.0),
-        _mmse(target, schedule.backward_variances[:-1]),
-    )
+    bounds = _bounds(target, schedule, mismatches, _mmse(target, schedule.backward_variances[:-1]))
     return Evaluation(
         budget.initialization,
         budget.discretization,
@@ -131,7 +139,7 @@ def evaluate(
         budget.w2,
         budget.discretization_steps,
         budget.score_steps,
-        {name: terms.total for name, terms in bounds.items()},
+        bounds,
         seed,
         samples,
     )

@@ -6,6 +6,7 @@ step is (1/2) int |I'(u)| (u - v_{j+1}) du, in which nothing cancels.
 
 import math
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
@@ -34,6 +35,7 @@ def _panels(variances: Array) -> int:
     return max(1, math.ceil(_SPAN / (variances.shape[0] - 1)))
 
 
+@eqx.filter_jit
 def step_nodes(
     variances: Float[Array, " nodes"], panels: int, order: int
 ) -> tuple[Float[Array, "steps inner"], Float[Array, "steps inner"]]:
@@ -63,14 +65,26 @@ def _by_line(target: AbstractTarget, variances: Array) -> Estimate:
     reduction = reduce_to_line(target.components())
     assert reduction is not None
     panels = _panels(variances)
-    sums = []
-    for order in (_FINE, _COARSE):
-        u, weights = step_nodes(variances, panels, order)
-        slope = line_integrals(reduction.line, u.ravel()).fisher_information_slope
-        value = jnp.sum(weights * -slope.value.reshape(u.shape), axis=1)
-        sums.append((value, jnp.sum(weights * slope.error.reshape(u.shape), axis=1)))
-    (fine, error), (coarse, _) = sums
+    rules = [step_nodes(variances, panels, order) for order in (_FINE, _COARSE)]
+    nodes = jnp.concatenate([u.ravel() for u, _ in rules])
+    slope = line_integrals(reduction.line, nodes).fisher_information_slope
+    fine, error = _weighted(slope.value, slope.error, rules[0][1], 0)
+    coarse, _ = _weighted(slope.value, slope.error, rules[1][1], rules[0][0].size)
     return Estimate(fine, error + jnp.abs(fine - coarse) + 64 * EPS * fine, "quadrature")
+
+
+def _weighted(value: Array, error: Array, weights: Array, first: int) -> tuple[Array, Array]:
+    """Sums over the nodes of each step of a rule whose nodes begin at `first`."""
+    own = slice(first, first + weights.size)
+    return (
+        jnp.sum(weights * -value[own].reshape(weights.shape), axis=1),
+        jnp.sum(weights * error[own].reshape(weights.shape), axis=1),
+    )
+
+
+@eqx.filter_jit
+def _gaussian_terms(eigenvalues: Array, variances: Array, steps: Array) -> Array:
+    return jnp.sum(discretization_terms(eigenvalues, variances, steps), axis=1)
 
 
 def discretization_errors(
@@ -94,7 +108,7 @@ def discretization_errors(
       that reduce to a line, else Monte Carlo. Add them up with `summed`.
     """
     if isinstance(target, Gaussian):
-        terms = jnp.sum(discretization_terms(target.eigenvalues, variances, steps), axis=1)
+        terms = _gaussian_terms(target.eigenvalues, variances, steps)
         return Estimate(terms, 64 * EPS * terms, "closed form")
     reduction = reduce_to_line(target.components())
     if reduction is not None and by_quadrature(reduction):

@@ -46,6 +46,12 @@ def log_ratio_to_noise(
 
 
 @eqx.filter_jit
+def _gaussian_total(target: Gaussian, variance: Array) -> Array:
+    mean = target.into_basis(target.mean_vector)
+    return jnp.sum(initialization_terms(mean, target.eigenvalues, variance))
+
+
+@eqx.filter_jit
 def _line_rules(line: Line, variance: Array, panels: int) -> Array:
     """E_I by a fine and a coarse rule, and the rounding of the fine one."""
     parts = Components(line.log_weights, line.centers[:, None], line.variances[:, None])
@@ -105,9 +111,8 @@ def initialization_error(
       else Monte Carlo.
     """
     if isinstance(target, Gaussian):
-        mean = target.into_basis(target.mean_vector)
-        terms = initialization_terms(mean, target.eigenvalues, variance)
-        return Estimate(jnp.sum(terms), 64 * EPS * jnp.sum(terms), "closed form")
+        total = _gaussian_total(target, variance)
+        return Estimate(total, 64 * EPS * total, "closed form")
     reduction = reduce_to_line(target.components())
     if reduction is not None:
         across = complement_target(reduction)

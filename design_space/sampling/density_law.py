@@ -33,6 +33,9 @@ from design_space.scores.base import AbstractScore
 _KEPT = 92.0  # densities are followed down to exp(-92) = 1e-40 of their maximum
 _REACH = 18.0  # standard deviations of the kernel that are summed
 _MOST = 1 << 20  # points of the largest grid
+_NODES = 26  # of the Gauss-Hermite rule of a narrow step
+_BAND = 48  # half-width in cells of a narrow step
+_NARROW = 0.1  # largest curvature times h of a narrow step: 26 nodes leave (1/6)^26 = 1e-20
 
 
 class Resolution(NamedTuple):
@@ -40,19 +43,15 @@ class Resolution(NamedTuple):
 
     Attributes:
       cells: grid cells per local scale of log q.
-      nodes: Gauss-Hermite nodes of a narrow step.
-      reach: half-width in cells of the band of a narrow step.
       points: trapezoid points per scale of the integrand of a wide step.
     """
 
     cells: float
-    nodes: int
-    reach: int
     points: float
 
 
-COARSE = Resolution(7.0, 20, 32, 1.6)
-FINE = Resolution(10.0, 26, 48, 2.0)
+COARSE = Resolution(7.0, 1.6)
+FINE = Resolution(10.0, 2.0)
 
 
 class LineDensity(eqx.Module):
@@ -130,13 +129,11 @@ def _resampled(density: LineDensity, grid: Grid) -> LineDensity:
 
 
 @eqx.filter_jit
-def _narrow_step(
-    density: LineDensity, score: Array, h: Scalar, nodes: int, reach: int
-) -> LineDensity:
-    u, weights = gauss_hermite(nodes)
+def _narrow_step(density: LineDensity, score: Array, h: Scalar) -> LineDensity:
+    u, weights = gauss_hermite(_NODES)
     shifts = jnp.sqrt(h) * u / density.grid.spacing
-    log_q = shifted_values(density.log_values, shifts, reach)
-    s = shifted_values(score, shifts, reach)
+    log_q = shifted_values(density.log_values, shifts, _BAND)
+    s = shifted_values(score, shifts, _BAND)
     exponent = log_q - jnp.sqrt(h) * u[:, None] * s - 0.5 * h * s * s
     values = jax.nn.logsumexp(exponent + jnp.log(weights)[:, None], axis=0)
     return LineDensity(density.grid, values)
@@ -175,11 +172,11 @@ def _step(
     width = float(h) ** 0.5
     low, high = min(needs.low, needs.next_low), max(needs.high, needs.next_high)
     fitted = _fitted(density, low, high, needs.spacing / how.cells)
-    u_most = gauss_hermite(how.nodes)[0][-1]
+    u_most = gauss_hermite(_NODES)[0][-1]
     cells = width * u_most / float(fitted.grid.spacing) + STENCIL / 2 + 1
-    if needs.narrowness < 0.1 and cells < how.reach:
+    if needs.narrowness < _NARROW and cells < _BAND:
         values = _score_on(score, fitted.grid, sigma)
-        return _narrow_step(fitted, values, h, how.nodes, how.reach)
+        return _narrow_step(fitted, values, h)
     source_spacing = min(needs.source_spacing / how.points, float(fitted.grid.spacing))
     source = _fitted(density, needs.low, needs.high, source_spacing)
     values = _score_on(score, source.grid, sigma)

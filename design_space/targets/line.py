@@ -16,6 +16,8 @@ _EDGES = np.concatenate([-_EDGES[:0:-1], _EDGES])
 _COVER = 8.0  # a component shapes the integrand within this many standard deviations
 _FINE, _COARSE = 20, 12
 _BLOCK = 1 << 20  # numbers held at a time
+_FEW_PANELS = 128  # up to here one panel count serves every noise level
+_CHUNK = 256  # noise levels per call, so that one compilation serves every number of them
 
 
 class Line(eqx.Module):
@@ -97,16 +99,19 @@ def _panel_counts(line: Line, variances: Float[Array, " n"]) -> Array:
     return jax.lax.map(one, variances)
 
 
-def panel_count(line: Line, variances: Float[Array, " n"]) -> int:
-    """Number of panels that serves every one of the given noise variances, a power of two.
-
-    Traced input gets the count that serves always.
-    """
+def _buckets(line: Line, variances: Float[Array, " n"]) -> np.ndarray:
+    """Panels that serve each of the noise variances: one of few numbers, for few compilations."""
     most = line.centers.shape[0] * len(_EDGES)
-    if not is_concrete(line, variances):
-        return most
-    needed = int(jnp.max(_panel_counts(line, variances)))
-    return min(most, 1 << max(4, (needed - 1).bit_length()))
+    if most <= _FEW_PANELS or not is_concrete(line, variances):
+        return np.full(variances.shape[0], most)
+    counts = np.asarray(_panel_counts(line, variances))
+    powers = 4.0 ** np.ceil(np.log(np.maximum(counts, 1)) / np.log(4))
+    return np.minimum(np.maximum(powers, 64), most).astype(int)
+
+
+def panel_count(line: Line, variances: Float[Array, " n"]) -> int:
+    """Number of panels that serves every one of the given noise variances."""
+    return int(np.max(_buckets(line, variances)))
 
 
 def rule(line: Line, variance: Scalar, panels: int, order: int) -> tuple[Array, Array]:
@@ -185,19 +190,16 @@ def line_integrals(line: Line, variances: Float[Array, " n"]) -> LineIntegrals:
     Returns:
       The integrals; each error is the difference of two Gauss-Legendre rules plus rounding.
     """
+    buckets = _buckets(line, variances)
     if not is_concrete(line, variances):
-        value, error = _line_integrals(line, variances, panel_count(line, variances))
-        return _as_estimates(value, error)
+        return _as_estimates(*_line_integrals(line, variances, int(buckets[0])))
     value, error = np.empty((len(variances), 4)), np.empty((len(variances), 4))
-    counts = np.asarray(_panel_counts(line, variances))
-    most = line.centers.shape[0] * len(_EDGES)
-    buckets = np.array([min(most, 1 << max(4, int(c - 1).bit_length())) for c in counts])
     for panels in np.unique(buckets):
-        here = buckets == panels
-        # Pad to a power of two, so that few shapes are ever compiled.
-        padded = np.resize(np.asarray(variances)[here], 1 << int(here.sum() - 1).bit_length())
-        fine, wrong = _line_integrals(line, jnp.asarray(padded), int(panels))
-        value[here], error[here] = fine[: here.sum()], wrong[: here.sum()]
+        here = np.flatnonzero(buckets == panels)
+        for chunk in np.array_split(here, -(-len(here) // _CHUNK)):
+            padded = np.resize(np.asarray(variances)[chunk], _CHUNK)
+            fine, wrong = _line_integrals(line, jnp.asarray(padded), int(panels))
+            value[chunk], error[chunk] = fine[: len(chunk)], wrong[: len(chunk)]
     return _as_estimates(jnp.asarray(value), jnp.asarray(error))
 
 
