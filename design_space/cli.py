@@ -71,12 +71,13 @@ def enable_x64() -> None:
     jax.config.update("jax_enable_x64", True)
 
 
-def _show_version(wanted: bool) -> None:
+def _show_version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
         typer.echo(f"design-space {version('design-space')}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

@@ -1,6 +1,5 @@
 """`design-space bench`: the benchmark table of this machine."""
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -20,6 +19,7 @@ from rich.table import Table
 from design_space.arrays import Array
 from design_space.errors.gaussian import CommutingErrors, commuting_errors
 from design_space.errors.marginal import marginal_errors
+from design_space.provenance import device, versions
 from design_space.schedules.named import edm
 from design_space.scores.exact import exact_score
 from design_space.targets.mixture import GaussianMixture
@@ -119,14 +119,11 @@ def time_help() -> Timing:
 
 def machine() -> dict[str, Any]:
     """What the numbers depend on: platform, processor count, device and versions."""
-    device = jax.devices()[0]
-    packages = ("design-space", "jax", "jaxlib", "equinox", "numpy")
     return {
         "platform": platform.platform(),
         "cores": os.cpu_count(),
-        "device": f"{device.platform}: {device.device_kind}",
-        "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "device": device(),
+        "versions": versions(),
     }
 
 
@@ -152,9 +149,9 @@ def run(as_json: bool = False) -> None:
         print(json.dumps({"timings": rows, "machine": about}, indent=2))
         return
     Console().print(_table(timings))
-    versions = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
+    numbers = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     print(f"{about['platform']}, {about['cores']} cores, {about['device']}")
-    print(f"Python {about['python']}, {versions}")
+    print(numbers)
 
 
 def _table(timings: list[Timing]) -> Table:
