@@ -8,7 +8,6 @@ from design_space import checks
 from design_space.arrays import Array, Float, Key, float64
 from design_space.bounds.sampling import sampling_bounds
 from design_space.errors.budget import error_budget
-from design_space.errors.initialization import by_quadrature
 from design_space.numerics.estimate import Estimate
 from design_space.provenance import device, dtype, versions
 from design_space.schedules.schedule import Schedule
@@ -17,7 +16,7 @@ from design_space.scores.exact import exact_score
 from design_space.targets.base import AbstractTarget
 from design_space.targets.gaussian import Gaussian
 from design_space.targets.integrals import mixture_integrals
-from design_space.targets.reduction import reduce_to_line
+from design_space.targets.reduction import by_quadrature, reduce_to_line
 
 
 class Evaluation(eqx.Module):

@@ -12,7 +12,6 @@ import numpy as np
 
 from design_space.arrays import EPS, Array, Float, Key, is_concrete, named_key
 from design_space.errors.gaussian import discretization_terms
-from design_space.errors.initialization import by_quadrature
 from design_space.numerics.estimate import Estimate
 from design_space.numerics.quadrature import gauss_legendre
 from design_space.scores.exact import complement_target
@@ -20,7 +19,7 @@ from design_space.targets.base import AbstractTarget
 from design_space.targets.gaussian import Gaussian
 from design_space.targets.integrals import sampled_integrals
 from design_space.targets.line import line_integrals
-from design_space.targets.reduction import reduce_to_line
+from design_space.targets.reduction import by_quadrature, reduce_to_line
 
 _FINE, _COARSE, _SAMPLED = 8, 5, 4  # nodes per panel
 _PANEL = 1.0  # widest panel, in log variance

@@ -15,9 +15,6 @@ from design_space.targets.gaussian import Gaussian
 from design_space.targets.line import Line, panel_count, rule
 from design_space.targets.reduction import Reduction, reduce_to_line
 
-LARGEST_LINE = 32
-"""Components up to which a sum over a whole schedule is done by quadrature; beyond, sampled."""
-
 
 def log_ratio_to_noise(
     parts: Components, x: Float[Array, " dim"], variance: Scalar
@@ -122,8 +119,3 @@ def initialization_error(
         return along + initialization_error(across, variance, key, samples)
     mean, spread = _sampled(target, variance, named_key(key, "initialization"), samples)
     return Estimate(mean, interval_factor(samples) * spread, "monte carlo")
-
-
-def by_quadrature(reduction: Reduction | None) -> bool:
-    """Says whether sums over a schedule are done by quadrature for this law."""
-    return reduction is not None and reduction.line.centers.shape[0] <= LARGEST_LINE

@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 
 from design_space.arrays import EPS, Array, Key, named_key
-from design_space.errors.initialization import by_quadrature
 from design_space.numerics.estimate import Estimate
 from design_space.numerics.statistics import mean_estimate
 from design_space.schedules.schedule import Schedule
@@ -13,7 +12,7 @@ from design_space.scores.base import AbstractScore, Deviation, SplitScore, devia
 from design_space.targets.base import AbstractTarget
 from design_space.targets.gaussian import Gaussian
 from design_space.targets.line import Line, at_point, panel_count, rule
-from design_space.targets.reduction import Reduction, reduce_to_line
+from design_space.targets.reduction import Reduction, by_quadrature, reduce_to_line
 
 
 def _zero(schedule: Schedule) -> Estimate:

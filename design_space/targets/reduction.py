@@ -8,6 +8,9 @@ from design_space.arrays import Array, Float, is_concrete
 from design_space.targets.base import Components
 from design_space.targets.line import Line
 
+LARGEST_LINE = 32
+"""Components up to which a sum over a whole schedule is done by quadrature; beyond, sampled."""
+
 _ROUNDING = 1e-12  # relative distance from a common line or a common variance taken as rounding
 
 
@@ -83,3 +86,12 @@ def reduce_to_line(parts: Components) -> Reduction | None:
     return Reduction(
         line, jnp.asarray(shared), jnp.asarray(u), jnp.asarray(center - (center @ u) * u), dim - 1
     )
+
+
+def by_quadrature(reduction: Reduction | None) -> bool:
+    """Says whether sums over a schedule are done by quadrature for this law.
+
+    A single noise level always is, if there is a reduction; hundreds of them are too dear when
+    each has thousands of panels, as many data points in one dimension have.
+    """
+    return reduction is not None and reduction.line.centers.shape[0] <= LARGEST_LINE
