@@ -103,7 +103,7 @@ def evaluate(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object and nothing else.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of what is sampled.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of what is sampled.")] = 0,
     samples: Annotated[
         int | None, typer.Option(help="Samples where Monte Carlo is the only way.")
     ] = None,

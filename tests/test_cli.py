@@ -124,7 +124,14 @@ class TestRefusals:
         check_refusal(result, "file")
 
     @pytest.mark.parametrize(
-        "words", [["evaluate"], ["evaluate", "x.toml", "--seed", "-1"], ["nothing"], ["bench", "x"]]
+        "words",
+        [
+            ["evaluate"],
+            ["evaluate", "x.toml", "--seed", "-1"],
+            ["evaluate", "x.toml", "--seed", str(2**63)],
+            ["nothing"],
+            ["bench", "x"],
+        ],
     )
     def test_usage(self, words):
         result = invoke(*words)
