@@ -13,7 +13,7 @@ from design_space.targets.base import Components
 # Panel edges in standard deviations of each component. Beyond 13 the mass is below 1e-37.
 _EDGES = np.array([0, 0.75, 1.5, 2.25, 3, 3.75, 4.5, 5.5, 6.5, 8, 10, 13])
 _EDGES = np.concatenate([-_EDGES[:0:-1], _EDGES])
-_COVER = 8.0  # a component shapes the integrand within this many standard deviations
+_COVER = 10.0  # a component shapes the integrand within this many standard deviations
 _FINE, _COARSE = 20, 12
 _BLOCK = 1 << 20  # numbers held at a time
 _FEW_PANELS = 128  # up to here one panel count serves every noise level
@@ -75,7 +75,8 @@ def _kept_edges(line: Line, variance: Scalar) -> tuple[Array, Array]:
     """All candidate panel edges, ascending, and which of them to keep.
 
     Where narrow components crowd, an edge every three quarters of the least standard deviation
-    that covers it is enough; the edges of stretches that no component covers are all kept.
+    that covers it is enough. The edges of stretches that no component covers are all kept, and so
+    are those at which that least standard deviation jumps: a panel never straddles two scales.
     """
     stds = jnp.sqrt(line.variances + variance)
     edges = jnp.sort((line.centers[:, None] + stds[:, None] * _EDGES[None, :]).ravel())
@@ -86,7 +87,8 @@ def _kept_edges(line: Line, variance: Scalar) -> tuple[Array, Array]:
     ticks = jnp.floor(jnp.cumsum(measure) / _EDGES[-11])
     fresh = jnp.concatenate([jnp.array([True]), jnp.diff(ticks) > 0])
     gap = jnp.isinf(least)
-    keep = fresh | gap | jnp.concatenate([gap[1:], jnp.array([False])])
+    jump = (least[1:] > 2 * least[:-1]) | (least[:-1] > 2 * least[1:])
+    keep = fresh | gap | jnp.concatenate([gap[1:] | jump, jnp.array([False])])
     return edges, jnp.concatenate([jnp.array([True]), keep])
 
 
@@ -134,34 +136,44 @@ def rule(line: Line, variance: Scalar, panels: int, order: int) -> tuple[Array, 
     return kept[:-1, None] + widths * unit[None, :], widths * weights[None, :]
 
 
-def _integrals(line: Line, variance: Array, panels: int, order: int) -> Array:
-    """Entropy, mmse, I and -I' by one rule, and last the rounding unit of the entropy's terms."""
-    nodes, weights = rule(line, variance, panels, order)
-
-    def panel(args: tuple[Array, Array]) -> Array:
-        x, w = args
-        at = jax.vmap(lambda y: at_point(line, y, variance))(x)
-        mass = w * jnp.exp(at.log_density)
-        values = [-at.log_density, at.posterior_variance, at.score**2, at.curvature**2]
-        return jnp.stack([mass @ f for f in [*values, jnp.abs(at.log_density)]])
-
-    batch = max(1, _BLOCK // (order * line.centers.shape[0]))
-    return jnp.sum(jax.lax.map(panel, (nodes, weights), batch_size=min(batch, panels)), axis=0)
+def _node_values(line: Line, x: Array, variance: Array) -> tuple[Array, Array]:
+    """Log p_v(x), and the integrands of entropy, mmse, I, -I' and the size of the first."""
+    at = at_point(line, x, variance)
+    values = [-at.log_density, at.posterior_variance, at.score**2, at.curvature**2]
+    return at.log_density, jnp.stack([*values, jnp.abs(at.log_density)])
 
 
 @eqx.filter_jit
 def _line_integrals(line: Line, variances: Float[Array, " n"], panels: int) -> tuple[Array, Array]:
-    def both(v: Array) -> tuple[Array, Array]:
-        fine = _integrals(line, v, panels, _FINE)
-        coarse = _integrals(line, v, panels, _COARSE)
+    """Entropy, mmse, I and -I' at each v, shape [n, 4], and their errors."""
+    blocks = max(1, panels * (_FINE + _COARSE) * line.centers.shape[0] // _BLOCK)
+    width = -(-panels // blocks)
+
+    def one(v: Array) -> tuple[Array, Array]:
+        rules = [rule(line, v, width * blocks, order) for order in (_FINE, _COARSE)]
+        nodes = jnp.concatenate([x for x, _ in rules], axis=1)
+
+        def block(args: tuple[Array, Array, Array]) -> Array:
+            x, fine, coarse = args
+            log_p, values = jax.vmap(lambda y: _node_values(line, y, v))(x.ravel())
+            mass = jnp.exp(log_p).reshape(x.shape)
+            values = values.reshape(*x.shape, -1)
+            return jnp.stack(
+                [
+                    jnp.einsum("pn,pnf->f", fine * mass[:, :_FINE], values[:, :_FINE]),
+                    jnp.einsum("pn,pnf->f", coarse * mass[:, _FINE:], values[:, _FINE:]),
+                ]
+            )
+
+        parts = (nodes, rules[0][1], rules[1][1])
+        split = tuple(a.reshape(blocks, width, -1) for a in parts)
+        fine, coarse = jnp.sum(jax.lax.map(block, split), axis=0)
         # Each of the sums carries a few rounding units per node, of size |term|, plus the
         # rounding of log density itself (relative EPS of exponents up to 13^2 / 2).
         rounding = 256 * EPS * jnp.concatenate([fine[4:5] + 1, fine[1:4]])
         return fine[:4], jnp.abs(fine - coarse)[:4] + rounding
 
-    work = panels * _FINE * line.centers.shape[0]
-    batch = max(1, min(_BLOCK // work, variances.shape[0]))
-    return jax.lax.map(both, variances, batch_size=batch)
+    return jax.lax.map(one, variances)
 
 
 class LineIntegrals(eqx.Module):
