@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from design_space.arrays import Array, Float, is_concrete
+from design_space.arrays import EPS, Array, Float, is_concrete
 from design_space.targets.base import Components
 from design_space.targets.line import Line
 
@@ -80,12 +80,15 @@ def reduce_to_line(parts: Components) -> Reduction | None:
     if len(singular) > 1 and singular[1] > _ROUNDING * scale * np.sqrt(len(means)):
         return None
     u = directions[0] if singular[0] > 0 else np.eye(1, dim)[0]
+    # Twice, since what the first projection leaves of a line through zero is rounding, not across.
+    origin = center - (center @ u) * u
+    origin = origin - (origin @ u) * u
+    if np.linalg.norm(origin) <= 4 * EPS * scale:
+        origin = np.zeros(dim)
     line = Line(
         parts.log_weights, jnp.asarray(means @ u), jnp.full(len(means), shared, dtype=jnp.float64)
     )
-    return Reduction(
-        line, jnp.asarray(shared), jnp.asarray(u), jnp.asarray(center - (center @ u) * u), dim - 1
-    )
+    return Reduction(line, jnp.asarray(shared), jnp.asarray(u), jnp.asarray(origin), dim - 1)
 
 
 def by_quadrature(reduction: Reduction | None) -> bool:
