@@ -10,6 +10,8 @@ import numpy as np
 
 from design_space.arrays import is_concrete
 
+_NOT_NUMBERS = "bcSUmM"  # NumPy would turn truth values, complex numbers, texts, dates into floats
+
 
 def refusal(field: str, value: object, domain: str, remedy: str) -> ValueError:
     """Builds the one form of message for a refused input.
@@ -38,6 +40,8 @@ def numbers(field: str, value: Any, rank: int | tuple[int, ...] | None = None) -
     if not is_concrete(value):
         return value
     try:
+        if np.asarray(value).dtype.kind in _NOT_NUMBERS:
+            raise TypeError("a conversion would guess")
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise refusal(field, value, "an array of numbers", "check its entries") from error
@@ -50,6 +54,14 @@ def numbers(field: str, value: Any, rank: int | tuple[int, ...] | None = None) -
     if not np.all(np.isfinite(array)):
         raise refusal(field, value, "finite", "remove the infinite or NaN entries")
     return array
+
+
+def nonempty(field: str, value: Any, rank: int) -> Any:
+    """Checks that `value` is an array of finite real numbers, of the given rank, and not empty."""
+    value = numbers(field, value, rank)
+    if is_concrete(value) and value.size == 0:
+        raise refusal(field, value, "an array with entries", "give at least one number")
+    return value
 
 
 def finite(field: str, value: Any) -> Any:

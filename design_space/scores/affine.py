@@ -33,7 +33,7 @@ class AffineScore(AbstractScore):
     intercepts: Float[Array, "levels dim"] | None
 
     def __init__(self, sigmas: Any, slopes: Any, intercepts: Any = None):
-        sigmas = checks.numbers("sigmas", sigmas, 1)
+        sigmas = checks.nonempty("sigmas", sigmas, 1)
         if is_concrete(sigmas) and np.any(sigmas <= 0):
             raise checks.refusal("sigmas", sigmas, "above 0", "leave out the level zero")
         slopes = checks.numbers("slopes", slopes, (1, 2, 3))

@@ -27,19 +27,14 @@ class Empirical(AbstractMixture):
     points: Float[Array, "points dim"]
 
     def __init__(self, points: Any):
-        points = checks.numbers("points", points, 2)
-        if 0 in points.shape:
-            raise checks.refusal(
-                "points.shape", points.shape, "at least 1 x 1", "give one row per data point"
-            )
-        self.points = float64(points)
+        self.points = float64(checks.nonempty("points", points, 2))
 
     @staticmethod
     def from_file(path: str | Path) -> "Empirical":
         """Reads points from an `.npy` array or a `.csv` table, one row per point.
 
-        A CSV file may begin with a line of column names. An array of rank one counts as n points
-        in one dimension.
+        A CSV file may begin with a line of column names, and `#` starts a comment. An array of rank
+        one counts as n points in one dimension.
 
         Args:
           path: the file.
@@ -48,7 +43,8 @@ class Empirical(AbstractMixture):
           The empirical law.
 
         Raises:
-          ValueError: if the file is missing, of another kind, damaged, or holds other than numbers.
+          ValueError: if the file is missing, of another kind, damaged, or holds other than finite
+          numbers.
         """
         path = Path(path)
         if path.suffix not in (".npy", ".csv"):
@@ -57,11 +53,11 @@ class Empirical(AbstractMixture):
             raise checks.refusal("points", str(path), "an existing file", "check the path")
         try:
             table = _read_npy(path) if path.suffix == ".npy" else _read_csv(path)
+            return Empirical(table[:, None] if table.ndim == 1 else table)
         except (OSError, ValueError, EOFError) as error:
             raise checks.refusal(
                 "points", str(path), f"a readable table of numbers ({error})", "check the file"
             ) from error
-        return Empirical(table[:, None] if table.ndim == 1 else table)
 
     def components(self) -> Components:
         """One Dirac component per point."""
@@ -70,8 +66,7 @@ class Empirical(AbstractMixture):
 
 
 def _read_npy(path: Path) -> np.ndarray:
-    array = np.load(path, allow_pickle=False)
-    return np.asarray(array, dtype=np.float64)
+    return np.asarray(np.load(path, allow_pickle=False))
 
 
 def _is_number(text: str) -> bool:
@@ -83,8 +78,8 @@ def _is_number(text: str) -> bool:
 
 
 def _read_csv(path: Path) -> np.ndarray:
-    text = path.read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if line.strip()]
+    text = path.read_text(encoding="utf-8-sig")  # spreadsheets begin a file with a mark
+    lines = [line for line in text.splitlines() if line.split("#")[0].strip()]
     if lines and not any(_is_number(cell) for cell in lines[0].split(",")):
         lines = lines[1:]  # column names
     if not lines:

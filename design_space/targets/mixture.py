@@ -49,7 +49,7 @@ class AbstractMixture(AbstractTarget):
 def _weights_and_means(weights: Any, means: Any) -> tuple[Array, Array]:
     """Checks weights [components] and means [components, dim] together."""
     weights = checks.probabilities("weights", weights)
-    means = checks.numbers("means", means, 2)
+    means = checks.nonempty("means", means, 2)
     checks.same_dimension("len(means)", len(means), "weights", len(weights))
     return float64(weights), float64(means)
 
