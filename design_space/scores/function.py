@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from design_space.arrays import Array, Float, Scalar
+from design_space.arrays import Array, Float, Scalar, is_concrete
 from design_space.scores.base import AbstractScore
 
 
@@ -67,6 +67,8 @@ class HostScore(AbstractScore):
 
     def __call__(self, x: Float[Array, " dim"], sigma: Scalar) -> Float[Array, " dim"]:
         """See AbstractScore."""
+        if is_concrete(x, sigma):
+            return jnp.asarray(self._on_host(x, sigma))
         shape = jax.ShapeDtypeStruct(x.shape, jnp.float64)
         level = jnp.asarray(sigma, dtype=jnp.float64)
         return jax.pure_callback(self._on_host, shape, x, level, vmap_method="broadcast_all")
@@ -100,6 +102,7 @@ def host_score(function: Callable[..., Any]) -> AbstractScore:
       function: f(x [n, dim] NumPy float64, sigma float) -> [n, dim], an array or a tensor.
 
     Returns:
-      The score; a result of another shape raises ValueError when it is first used.
+      The score; a result of another shape raises ValueError when it is first used (inside jit or
+      vmap, a jax.errors.JaxRuntimeError that quotes it).
     """
     return HostScore(function)

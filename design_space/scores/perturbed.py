@@ -61,26 +61,33 @@ class ShiftedScore(AbstractScore):
     base: AbstractScore
     shift: Float[Array, " dim"]
 
+    def _shift(self, dim: int) -> Array:
+        """The shift, of the dimension asked for: a shorter one would broadcast unseen."""
+        checks.same_dimension("len(shift)", self.shift.shape[0], "the data", dim)
+        return self.shift
+
     def __call__(self, x: Float[Array, " dim"], sigma: Scalar) -> Float[Array, " dim"]:
-        """See AbstractScore."""
-        return self.base(x, sigma) + self.shift
+        """See AbstractScore; raises ValueError if x has not the dimension of the shift."""
+        return self.base(x, sigma) + self._shift(x.shape[0])
 
     def deviation(self, target: Gaussian, sigma: Scalar) -> Deviation | None:
-        """E -> e + shift; see AbstractScore."""
+        """E -> E, e -> e + shift; see AbstractScore."""
         base = self.base.deviation(target, sigma)
         if base is None:
             return None
-        return Deviation(base.slope, base.intercept + target.into_basis(self.shift))
+        shift = self._shift(target.dim)
+        return Deviation(base.slope, base.intercept + target.into_basis(shift))
 
     def split(self, target: AbstractTarget, reduction: Reduction) -> SplitScore | None:
         """Shifts both parts; see AbstractScore."""
         base = self.base.split(target, reduction)
         if base is None:
             return None
-        along = self.shift @ reduction.direction
+        shift = self._shift(target.dim)
+        along = shift @ reduction.direction
         across = None
         if base.complement is not None:
-            across = ShiftedScore(base.complement, reduction.across(self.shift))
+            across = ShiftedScore(base.complement, reduction.across(shift))
         return SplitScore(ShiftedScore(base.line, along[None]), across, base.complement_target)
 
 
