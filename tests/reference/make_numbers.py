@@ -1,4 +1,4 @@
-"""Writes numbers.json: `python -m reference.make_numbers` from the folder tests (about 5 minutes).
+"""Writes numbers.json: `python -m reference.make_numbers` from the folder tests (some 15 minutes).
 
 Inputs are hex floats (`float.fromhex` gives them exactly), results decimal strings of 30 digits.
 `table.load()` reads both. Noise levels are exact: v_j is the exact square of the float sigma_j.
@@ -27,8 +27,8 @@ Results (nats; W2 in data units)
   path_kl              KL of the laws of all grid points: by the chain rule, step by step
                        (gaussian), by joint normal laws (affine), as E_I + E_S + E_D (mixture)
   marginal_kl, w2      KL(p_{v_N} | q_N) and W2(p_{v_N}, q_N); for mixtures hex floats in
-                       marginal_kl_float and w2_float, from the density twin at resolution 6, with
-                       marginal_kl_spread and w2_spread, the difference from resolution 4
+                       marginal_kl_float and w2_float, from the density twin at resolution 6 (24 in the divergence), with
+                       marginal_kl_spread and w2_spread, the difference from resolution 4 (16)
                        (null where N > 20)
   conditions           per eigenvalue, (sum of absolute parts of D_N)/|D_N|, D_N = Var Y_N - l - v_N
   condition            mean of the condition numbers of all D_N and mean errors, weighted by their
@@ -164,7 +164,7 @@ def density_numbers(law: tuple[Any, ...], sigmas: Any, factor: float, shift: flo
 
     target = data.noisy(sigmas[-1] ** 2)
     coarse, fine = (density.propagate(score, sigmas, r) for r in (4.0, 6.0))
-    kls = [density.marginal_kl(q, target, r) for q, r in ((coarse, 4.0), (fine, 6.0))]
+    kls = [density.marginal_kl(q, target, r) for q, r in ((coarse, 16.0), (fine, 24.0))]
     w2s = [density.w2(q, target, r) for q, r in ((coarse, 4.0), (fine, 6.0))]
     return kls[1], abs(kls[1] - kls[0]), w2s[1], abs(w2s[1] - w2s[0])
 
