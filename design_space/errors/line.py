@@ -1,8 +1,11 @@
 """Marginal errors on the line: the data law against the density carried through the sampler."""
 
+from typing import NamedTuple
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from design_space.arrays import EPS, Array, Float
 from design_space.numerics.defects import expm1_defect
@@ -30,35 +33,46 @@ class LineErrors(eqx.Module):
 
 
 def _common_grid(line: Line, variance: Array, density: LineDensity, how: Resolution) -> Grid:
-    stds = jnp.sqrt(line.variances + variance)
-    live = line.log_weights > -jnp.inf
-    low = jnp.min(jnp.where(live, line.centers - _TAIL * stds, jnp.inf))
-    high = jnp.max(jnp.where(live, line.centers + _TAIL * stds, -jnp.inf))
-    own = density.grid
-    low = min(float(low), float(own.origin))
-    high = max(float(high), float(own.origin + own.spacing * (own.size - 1)))
-    spacing = min(float(own.spacing), float(jnp.min(stds)) / how.cells)
+    """A grid that covers and resolves both laws."""
+    stds = np.sqrt(np.asarray(line.variances + variance))
+    centers, live = np.asarray(line.centers), np.isfinite(np.asarray(line.log_weights))
+    low = float(np.min((centers - _TAIL * stds)[live]))
+    high = float(np.max((centers + _TAIL * stds)[live]))
+    spacing = min(density.grid.spacing, float(np.min(stds[live])) / how.cells)
+    low, high = min(low, density.grid.origin), max(high, density.grid.end)
     return Grid.covering(low, high, spacing, _MOST)
 
 
 @eqx.filter_jit
-def _compare(
-    line: Line, variance: Array, density: LineDensity, grid: Grid
-) -> tuple[Array, Array, Array, Array]:
-    """KL, squared W2, the defect of the mass of q, and the part of the KL that is extrapolated."""
-    x = grid.points()
-    log_p = jax.vmap(lambda y: at_point(line, y, variance).log_density)(x)
-    log_q = interpolate(density.grid, density.log_values, x)
+def _log_densities(line: Line, variance: Array, x: Array) -> Array:
+    return jax.vmap(lambda y: at_point(line, y, variance).log_density)(x)
+
+
+class _Comparison(NamedTuple):
+    """KL and squared W2, the defect of the mass of q, and the extrapolated part of the KL."""
+
+    kl: float
+    w2_squared: float
+    mass: float
+    beyond: float
+
+
+def _compare(line: Line, variance: Array, density: LineDensity, grid: Grid) -> _Comparison:
+    x, own = grid.points(), density.grid
+    log_p = np.asarray(_log_densities(line, variance, jnp.asarray(x)))
+    log_q = interpolate(own, density.log_values, x)
     z = log_q - log_p
-    p, q = jnp.exp(log_p), jnp.exp(log_q)
+    p, q = np.exp(log_p), np.exp(log_q)
     # p log(p/q) + q - p = p (e^z - 1 - z) has no sign changes; where q outgrows p, as it stands.
-    terms = jnp.where(z < 1, p * expm1_defect(jnp.minimum(z, 1.0)), q - p - p * z)
-    own = density.grid
-    outside = (x < own.origin) | (x > own.origin + own.spacing * (own.size - 1))
-    kl = jnp.sum(terms) * grid.spacing
-    beyond = jnp.sum(jnp.where(outside, p * jnp.abs(z), 0.0)) * grid.spacing
-    mass = jnp.abs(jnp.sum(q) * grid.spacing - 1)
-    return kl, line_w2_squared(grid, log_p, log_q), mass, beyond
+    defects = np.asarray(expm1_defect(jnp.asarray(np.minimum(z, 1.0))))
+    terms = np.where(z < 1, p * defects, q - p - p * z)
+    outside = (x < own.origin) | (x > own.end)
+    return _Comparison(
+        float(np.sum(terms)) * grid.spacing,
+        line_w2_squared(grid, log_p, log_q),
+        abs(float(np.sum(q)) * grid.spacing - 1),
+        float(np.sum((p * np.abs(z))[outside])) * grid.spacing,
+    )
 
 
 def line_errors(
@@ -90,16 +104,19 @@ def line_errors(
         density = density_law(score, sigmas, steps, how)
         grid = _common_grid(line, variance, density, how)
         found.append(_compare(line, variance, density, grid))
-    (kl_coarse, w2_coarse, _, _), (kl, w2_squared, mass, beyond) = found
+    coarse, fine = found
     # Rounding: every step rounds log q by a few units; a relative change d of q moves the KL by
     # about sqrt(2 KL) d, and W2^2 by about 2 W2 d times the scale of the law.
-    rounding = 64 * EPS * (steps.shape[0] + 16)
-    scale = jnp.sqrt(jnp.max(line.variances + line.centers**2) + variance)
-    kl_error = jnp.abs(kl - kl_coarse) + beyond + jnp.sqrt(2 * kl) * (mass + rounding)
-    w2_error = jnp.abs(w2_squared - w2_coarse) + 2 * jnp.sqrt(w2_squared) * scale * (
-        mass + rounding
-    )
+    relative = fine.mass + 64 * EPS * (steps.shape[0] + 16)
+    scale = float(jnp.sqrt(jnp.max(line.variances + line.centers**2) + variance))
+    kl_error = abs(fine.kl - coarse.kl) + fine.beyond + (2 * fine.kl) ** 0.5 * relative
+    w2_error = abs(fine.w2_squared - coarse.w2_squared)
+    w2_error += 2 * fine.w2_squared**0.5 * scale * relative
     return LineErrors(
-        Estimate(kl, kl_error + EPS**2, "quadrature"),
-        Estimate(w2_squared, w2_error + EPS**2 * scale**2, "quadrature"),
+        _estimate(fine.kl, kl_error + EPS**2),
+        _estimate(fine.w2_squared, w2_error + (EPS * scale) ** 2),
     )
+
+
+def _estimate(value: float, error: float) -> Estimate:
+    return Estimate(jnp.asarray(value), jnp.asarray(error), "quadrature")

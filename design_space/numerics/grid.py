@@ -1,22 +1,30 @@
-"""Smooth positive functions on a uniform grid, known by the logarithm of their values."""
+"""Smooth positive functions on a uniform grid, known by the logarithm of their values.
+
+What is cheap and of many sizes (grids, interpolation, derivatives) is done in NumPy, so that
+nothing is compiled for it; what is dear (`shifted_values`, `kernel_sum`) is compiled by JAX, for
+the few sizes that `Grid.covering` hands out.
+"""
 
 import math
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
-from design_space.arrays import Array, Float, Scalar
+from design_space.arrays import Array, Scalar
 
 STENCIL = 12  # points of the interpolating polynomial
-LEAST = 512  # points of the smallest grid
+LEAST = 1024  # points of the smallest grid
 TILE = 128  # sources and targets that meet at a time in a kernel sum
-_BEFORE = STENCIL // 2 - 1  # of them before the cell that holds the position
+_STRIP = 512  # targets of one compiled kernel sum
+_BEFORE = STENCIL // 2 - 1  # stencil points before the cell that holds the position
 _BARYCENTRIC = np.array([(-1.0) ** k * math.comb(STENCIL - 1, k) for k in range(STENCIL)])
 
 
-class Grid(eqx.Module):
+class Grid(NamedTuple):
     """The points origin + spacing * (0, 1, ..., size - 1).
 
     Attributes:
@@ -25,9 +33,9 @@ class Grid(eqx.Module):
       size: the number of points.
     """
 
-    origin: Float[Array, ""]
-    spacing: Float[Array, ""]
-    size: int = eqx.field(static=True)
+    origin: float
+    spacing: float
+    size: int
 
     @staticmethod
     def covering(low: float, high: float, spacing: float, most: int) -> "Grid":
@@ -53,30 +61,28 @@ class Grid(eqx.Module):
         size = LEAST
         while size <= cells:
             size *= 4
-        return Grid(jnp.asarray(low), jnp.asarray((high - low) / (size - 1)), size)
+        return Grid(float(low), float(high - low) / (size - 1), size)
 
-    def points(self) -> Float[Array, " size"]:
+    @property
+    def end(self) -> float:
+        """The last point."""
+        return self.origin + self.spacing * (self.size - 1)
+
+    def points(self) -> Float[np.ndarray, " size"]:
         """The points, ascending."""
-        return self.origin + self.spacing * jnp.arange(self.size)
+        return self.origin + self.spacing * np.arange(self.size)
 
 
-def lagrange_weights(fraction: Array) -> Array:
-    """Weights of the interpolating polynomial at a position inside a cell.
-
-    Args:
-      fraction: position in [0, 1) between stencil points _BEFORE and _BEFORE + 1, any shape.
-
-    Returns:
-      Weights of the stencil points, shape [..., STENCIL].
-    """
-    distance = fraction[:, None] + _BEFORE - jnp.arange(STENCIL)[None, :]
+def _lagrange_weights(fraction: np.ndarray) -> np.ndarray:
+    """Weights [n, STENCIL] of the interpolating polynomial at positions [n] inside a cell."""
+    distance = fraction[:, None] + _BEFORE - np.arange(STENCIL)[None, :]
     hit = distance == 0
-    terms = jnp.asarray(_BARYCENTRIC)[None, :] / jnp.where(hit, 1.0, distance)
-    weights = terms / jnp.sum(terms, axis=-1, keepdims=True)
-    return jnp.where(jnp.any(hit, axis=-1, keepdims=True), hit.astype(weights.dtype), weights)
+    terms = _BARYCENTRIC[None, :] / np.where(hit, 1.0, distance)
+    weights = terms / np.sum(terms, axis=1, keepdims=True)
+    return np.where(np.any(hit, axis=1, keepdims=True), hit, weights)
 
 
-def _quadratic_beyond(values: Array, outside: Array, end: int) -> Array:
+def _beyond(values: np.ndarray, outside: np.ndarray, end: int) -> np.ndarray:
     """Continues values past one end by the parabola through three points near it.
 
     A log density is nearly a parabola in its tails. `outside` counts grid cells beyond the end.
@@ -88,17 +94,16 @@ def _quadratic_beyond(values: Array, outside: Array, end: int) -> Array:
     return a + t * (b - a) + t * (t - 1) / 2 * (a - 2 * b + c)
 
 
-def extended(values: Float[Array, " size"], count: int) -> Float[Array, " longer"]:
+def extended(values: Float[np.ndarray, " size"], count: int) -> Float[np.ndarray, " longer"]:
     """The values with `count` more on either side, continued by parabolas."""
-    beyond = jnp.arange(1, count + 1, dtype=values.dtype)
-    left = _quadratic_beyond(values, beyond[::-1], 0)
-    right = _quadratic_beyond(values, beyond, -1)
-    return jnp.concatenate([left, values, right])
+    outside = np.arange(1.0, count + 1)
+    left, right = _beyond(values, outside[::-1], 0), _beyond(values, outside, -1)
+    return np.concatenate([left, values, right])
 
 
 def interpolate(
-    grid: Grid, values: Float[Array, " size"], x: Float[Array, " points"]
-) -> Float[Array, " points"]:
+    grid: Grid, values: Float[np.ndarray, " size"], x: Float[np.ndarray, " points"]
+) -> Float[np.ndarray, " points"]:
     """Interpolates grid values by polynomials of degree 11, continued by parabolas outside.
 
     Args:
@@ -110,67 +115,103 @@ def interpolate(
       The interpolated values, shape [points].
     """
     position = (x - grid.origin) / grid.spacing
-    inside = jnp.clip(position, 0.0, grid.size - 1.0)
-    cell = jnp.clip(jnp.floor(inside), 0, grid.size - 2)
-    padded = extended(values, STENCIL)
-    weights = lagrange_weights(inside - cell)
-    first = cell.astype(jnp.int64) - _BEFORE + STENCIL
-    near = jnp.sum(weights * padded[first[:, None] + jnp.arange(STENCIL)[None, :]], axis=1)
-    low = _quadratic_beyond(values, -position, 0)
-    high = _quadratic_beyond(values, position - (grid.size - 1), -1)
-    return jnp.where(position < 0, low, jnp.where(position > grid.size - 1, high, near))
+    inside = np.clip(position, 0.0, grid.size - 1.0)
+    cell = np.clip(np.floor(inside), 0, grid.size - 2)
+    first = cell.astype(np.int64) - _BEFORE + STENCIL
+    stencils = extended(values, STENCIL)[first[:, None] + np.arange(STENCIL)[None, :]]
+    near = np.einsum("nk,nk->n", _lagrange_weights(inside - cell), stencils)
+    low = _beyond(values, -position, 0)
+    high = _beyond(values, position - (grid.size - 1), -1)
+    return np.where(position < 0, low, np.where(position > grid.size - 1, high, near))
 
 
-def shifted_values(
-    values: Float[Array, " size"], shifts: Float[Array, " nodes"], reach: int
-) -> Float[Array, "nodes size"]:
-    """Grid values moved by the same few distances at every point: values(x_i + shift_u).
+def slopes(values: Float[np.ndarray, " size"], spacing: float) -> Float[np.ndarray, " size"]:
+    """First derivative by central differences (second order; for choosing resolutions only)."""
+    return np.gradient(values) / spacing
 
-    One banded matrix does all points, so the cost is that of a small matrix product.
+
+def curvatures(values: Float[np.ndarray, " size"], spacing: float) -> Float[np.ndarray, " size"]:
+    """Second derivative by central differences (second order; for choosing resolutions only)."""
+    inner = (values[2:] - 2 * values[1:-1] + values[:-2]) / spacing**2
+    return np.concatenate([inner[:1], inner, inner[-1:]])
+
+
+def shift_band(shifts: Float[np.ndarray, " nodes"], reach: int) -> Float[np.ndarray, "nodes band"]:
+    """The banded matrix that moves grid values by a few distances.
 
     Args:
-      values: values at the grid points, shape [size].
       shifts: distances in grid cells, |shift| <= reach - STENCIL / 2, shape [nodes].
       reach: half-width of the band.
 
     Returns:
+      Weights of the values at offsets -reach, ..., reach, shape [nodes, 2 reach + 1].
+    """
+    cell = np.floor(shifts)
+    weights = _lagrange_weights(shifts - cell)
+    band = np.zeros((shifts.shape[0], 2 * reach + 1))
+    columns = cell.astype(np.int64)[:, None] + np.arange(STENCIL)[None, :] - _BEFORE + reach
+    np.put_along_axis(band, columns, weights, axis=1)
+    return band
+
+
+def shifted_values(
+    padded: Float[Array, " longer"], band: Float[Array, "nodes band"]
+) -> Float[Array, "nodes size"]:
+    """Grid values moved by the same few distances at every point: values(x_i + shift_u).
+
+    One small matrix product does all points.
+
+    Args:
+      padded: values from `extended(values, reach)`, shape [size + 2 reach].
+      band: from `shift_band(shifts, reach)`.
+
+    Returns:
       Shape [nodes, size].
     """
-    cell = jnp.floor(shifts)
-    offsets = jnp.arange(-reach, reach + 1)
-    weights = lagrange_weights(shifts - cell)
-    index = (offsets[None, :] - cell[:, None] + _BEFORE).astype(jnp.int64)
-    taken = jnp.take_along_axis(weights, jnp.clip(index, 0, STENCIL - 1), axis=1)
-    band = jnp.where((index >= 0) & (index < STENCIL), taken, 0.0)
-    windows = jnp.arange(2 * reach + 1)[:, None] + jnp.arange(values.shape[0])[None, :]
-    return band @ extended(values, reach)[windows]
+    width = band.shape[1]
+    size = padded.shape[0] - width + 1
+    windows = jnp.arange(width)[:, None] + jnp.arange(size)[None, :]
+    return band @ padded[windows]
 
 
-def slopes(values: Float[Array, " size"], spacing: Scalar) -> Float[Array, " size"]:
-    """First derivative by central differences (second order; for choosing resolutions only)."""
-    return jnp.asarray(jnp.gradient(values)) / spacing
+@eqx.filter_jit
+def _strip(
+    targets: Array, centers: Array, log_masses: Array, variance: Array, runs: Array
+) -> Array:
+    """Log sum_k exp(log_masses_k - (y_i - centers_k)^2 / (2 variance)) for one strip of targets.
 
+    `runs` holds, for every tile of targets, the first tile of sources and the one after the last.
+    """
+    top = jnp.max(log_masses)
 
-def curvatures(values: Float[Array, " size"], spacing: Scalar) -> Float[Array, " size"]:
-    """Second derivative by central differences (second order; for choosing resolutions only)."""
-    inner = (values[2:] - 2 * values[1:-1] + values[:-2]) / spacing**2
-    return jnp.concatenate([inner[:1], inner, inner[-1:]])
+    def tile(args: tuple[Array, Array]) -> Array:
+        y, run = args
+
+        def add(k: Array, total: Array) -> Array:
+            c = jax.lax.dynamic_slice(centers, (k * TILE,), (TILE,))
+            m = jax.lax.dynamic_slice(log_masses, (k * TILE,), (TILE,)) - top
+            distance = y[:, None] - c[None, :]
+            return total + jnp.sum(jnp.exp(m[None, :] - distance**2 / (2 * variance)), axis=1)
+
+        return jax.lax.fori_loop(run[0], run[1], add, jnp.zeros_like(y))
+
+    return jnp.log(jax.lax.map(tile, (targets.reshape(-1, TILE), runs)).ravel()) + top
 
 
 def kernel_sum(
-    targets: Float[Array, " out"],
-    centers: Float[Array, " size"],
-    log_masses: Float[Array, " size"],
+    targets: Float[np.ndarray, " out"],
+    centers: Float[np.ndarray, " size"],
+    log_masses: Float[np.ndarray, " size"],
     variance: Scalar,
     reach: float,
-) -> Float[Array, " out"]:
+) -> Float[np.ndarray, " out"]:
     """Log of sum_k exp(log_masses_k) N(y_i; centers_k, variance), by the nearby centers only.
 
     The centers need not be monotone. A tile of targets meets the shortest run of tiles of sources
     that holds every center within `reach` standard deviations of it; the rest is never touched.
 
     Args:
-      targets: y, ascending, shape [out], a multiple of TILE.
+      targets: y, ascending, shape [out], a multiple of 512.
       centers: shape [size], a multiple of TILE, in the order of their grid.
       log_masses: shape [size].
       variance: of the kernel, above 0.
@@ -179,24 +220,18 @@ def kernel_sum(
     Returns:
       Shape [out]; -inf where no mass comes near.
     """
-    width = reach * jnp.sqrt(variance)
-    top = jnp.max(log_masses)
+    width = reach * float(variance) ** 0.5
     # First index at which some center has come up to y - width, and last at which one is below
     # y + width: all sources that matter lie between them, also where the centers fold.
-    first = jnp.searchsorted(jax.lax.cummax(centers), targets - width)
-    last = jnp.searchsorted(jax.lax.cummin(centers, reverse=True), targets + width, side="right")
-
-    def tile(args: tuple[Array, Array, Array]) -> Array:
-        y, low, high = args
-
-        def add(k: Array, total: Array) -> Array:
-            c = jax.lax.dynamic_slice(centers, (k * TILE,), (TILE,))
-            m = jax.lax.dynamic_slice(log_masses, (k * TILE,), (TILE,)) - top
-            distance = y[:, None] - c[None, :]
-            return total + jnp.sum(jnp.exp(m[None, :] - distance**2 / (2 * variance)), axis=1)
-
-        begin, end = jnp.min(low) // TILE, (jnp.max(high) + TILE - 1) // TILE
-        return jax.lax.fori_loop(begin, end, add, jnp.zeros_like(y))
-
-    sums = jax.lax.map(tile, tuple(x.reshape(-1, TILE) for x in (targets, first, last)))
-    return jnp.log(sums.ravel()) + top - 0.5 * jnp.log(2 * jnp.pi * variance)
+    rows = targets.reshape(-1, TILE)
+    first = np.searchsorted(np.maximum.accumulate(centers), rows[:, 0] - width)
+    lowest = np.minimum.accumulate(centers[::-1])[::-1]
+    last = np.searchsorted(lowest, rows[:, -1] + width, side="right")
+    runs = np.stack([first // TILE, -(-last // TILE)], axis=1)
+    moved = (jnp.asarray(centers), jnp.asarray(log_masses), jnp.asarray(variance))
+    per_strip = _STRIP // TILE
+    strips = [
+        _strip(jnp.asarray(targets[i * _STRIP : (i + 1) * _STRIP]), *moved, jnp.asarray(run))
+        for i, run in enumerate(np.split(runs, len(runs) // per_strip))
+    ]
+    return np.concatenate(strips) - 0.5 * np.log(2 * np.pi * float(variance))

@@ -1,10 +1,8 @@
 """Optimal transport on the line, by quantiles."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
-from design_space.arrays import Array, Float
 from design_space.numerics.grid import STENCIL, Grid, extended, interpolate
 from design_space.numerics.quadrature import gauss_legendre
 
@@ -27,21 +25,20 @@ def _cell_weights() -> np.ndarray:
 _CELL = _cell_weights()
 
 
-def _log_tails(grid: Grid, log_density: Float[Array, " size"]) -> tuple[Array, Array]:
+def _log_tails(grid: Grid, log_density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Logarithms of the masses below and above every grid point, both summed from their tail."""
-    top = jnp.max(log_density)
-    values = jnp.exp(extended(log_density, STENCIL // 2 - 1) - top)
-    index = jnp.arange(grid.size - 1)[:, None] + jnp.arange(STENCIL)[None, :]
-    cells = jnp.maximum(values[index] @ jnp.asarray(_CELL), 1e-300) * grid.spacing
-    below = jnp.concatenate([cells[:1] * 1e-3, cells]).cumsum()
-    above = jnp.concatenate([cells, cells[-1:] * 1e-3])[::-1].cumsum()[::-1]
-    total = jnp.log(below[-1])  # normalized, so that both laws have mass one
-    return jnp.log(below) - total, jnp.log(above) - total
+    values = np.exp(extended(log_density, STENCIL // 2 - 1) - np.max(log_density))
+    cells = np.lib.stride_tricks.sliding_window_view(values, STENCIL) @ _CELL
+    cells = np.maximum(cells, 1e-300)
+    below = np.cumsum(np.concatenate([cells[:1] * 1e-3, cells]))
+    above = np.cumsum(np.concatenate([cells, cells[-1:] * 1e-3])[::-1])[::-1]
+    total = np.log(below[-1])  # normalized, so that both laws have mass one
+    return np.log(below) - total, np.log(above) - total
 
 
 def line_w2_squared(
-    grid: Grid, log_p: Float[Array, " size"], log_q: Float[Array, " size"]
-) -> Float[Array, ""]:
+    grid: Grid, log_p: Float[np.ndarray, " size"], log_q: Float[np.ndarray, " size"]
+) -> float:
     """W2(p, q)^2 = int p(x) (x - F_q^{-1}(F_p(x)))^2 dx for two smooth densities on one grid.
 
     The quantile map is found by Newton's method on the logarithm of the lower or upper tail,
@@ -59,19 +56,15 @@ def line_w2_squared(
     below_p, above_p = _log_tails(grid, log_p)
     below_q, above_q = _log_tails(grid, log_q)
     lower = below_p < above_p
-    start = jnp.where(lower, jnp.interp(below_p, below_q, x), jnp.interp(-above_p, -above_q, x))
-
-    def improve(_: Array, y: Array) -> Array:
+    y = np.where(lower, np.interp(below_p, below_q, x), np.interp(-above_p, -above_q, x))
+    limit = 8 * grid.spacing
+    for _ in range(_NEWTON_STEPS):
         below, above = interpolate(grid, below_q, y), interpolate(grid, above_q, y)
         density = interpolate(grid, log_q, y)
-        # d log F_q = q / F_q dy, and d log (1 - F_q) = -q / (1 - F_q) dy.
-        up = (below_p - below) * jnp.exp(below - density)
-        down = (above - above_p) * jnp.exp(above - density)
-        move = jnp.where(lower, up, down)
-        limit = 8 * grid.spacing
-        return jnp.clip(y + jnp.clip(move, -limit, limit), x[0], x[-1])
-
-    y = jax.lax.fori_loop(0, _NEWTON_STEPS, improve, start)
-    heavy = log_p - jnp.max(log_p) > _NEGLIGIBLE
-    cost = jnp.where(heavy, jnp.exp(log_p) * (x - y) ** 2, 0.0)
-    return jnp.sum(cost) * grid.spacing
+        # d log F_q = q / F_q dy, and d log (1 - F_q) = -q / (1 - F_q) dy; where q vanishes, a
+        # step is cut to the limit.
+        up = (below_p - below) * np.exp(np.minimum(below - density, 600.0))
+        down = (above - above_p) * np.exp(np.minimum(above - density, 600.0))
+        y = np.clip(y + np.clip(np.where(lower, up, down), -limit, limit), x[0], x[-1])
+    heavy = log_p - np.max(log_p) > _NEGLIGIBLE
+    return float(np.sum(np.where(heavy, np.exp(log_p) * (x - y) ** 2, 0.0)) * grid.spacing)

@@ -22,8 +22,10 @@ from design_space.numerics.grid import (
     STENCIL,
     Grid,
     curvatures,
+    extended,
     interpolate,
     kernel_sum,
+    shift_band,
     shifted_values,
     slopes,
 )
@@ -36,6 +38,10 @@ _MOST = 1 << 20  # points of the largest grid
 _NODES = 26  # of the Gauss-Hermite rule of a narrow step
 _BAND = 48  # half-width in cells of a narrow step
 _NARROW = 0.1  # largest curvature times h of a narrow step: 26 nodes leave (1/6)^26 = 1e-20
+# Largest sqrt(h) |s - its interpolant| between grid points: a narrow step interpolates the score,
+# a wide one aliases what lies beyond twice the frequency that interpolation begins to miss.
+_ROUGH_NARROW, _ROUGH_WIDE = 1e-9, 1e-5
+_REFINEMENTS = 3  # of a grid that a rough score asks for; a kink would never have enough
 
 
 class Resolution(NamedTuple):
@@ -44,17 +50,25 @@ class Resolution(NamedTuple):
     Attributes:
       cells: grid cells per local scale of log q.
       points: trapezoid points per scale of the integrand of a wide step.
+      margin: what is added to the range of every grid, as a share of it. Sizes are round, so that
+        only a different margin makes sure of different points.
     """
 
     cells: float
     points: float
+    margin: float
+
+    def grid(self, low: float, high: float, spacing: float) -> Grid:
+        """The grid on [low, high], margin included."""
+        room = 0.5 * self.margin * (high - low)
+        return Grid.covering(low - room, high + room, spacing, _MOST)
 
 
-COARSE = Resolution(7.0, 1.6)
-FINE = Resolution(10.0, 2.0)
+COARSE = Resolution(7.0, 1.6, 0.19)
+FINE = Resolution(10.0, 2.0, 0.0)
 
 
-class LineDensity(eqx.Module):
+class LineDensity(NamedTuple):
     """A density on the line.
 
     Attributes:
@@ -63,133 +77,151 @@ class LineDensity(eqx.Module):
     """
 
     grid: Grid
-    log_values: Float[Array, " size"]
+    log_values: np.ndarray
 
 
 class _Needs(NamedTuple):
-    """What the next step asks of the grid (see `_diagnose`)."""
+    """What the next step asks of the grid.
+
+    Attributes:
+      low, high: where the density lives now.
+      scale: length over which log q bends, by which grid cells are measured.
+      narrowness: how much curvature and mismatch a step's noise sees; small for narrow steps.
+      source_scale: length over which the integrand of a wide step bends.
+      next_low, next_high: where the density will live after the step.
+      next_scale: guess of its scale.
+    """
 
     low: float
     high: float
-    spacing: float
+    scale: float
     narrowness: float
-    source_spacing: float
+    source_scale: float
     next_low: float
     next_high: float
-    next_spacing: float
+    next_scale: float
 
 
 @eqx.filter_jit
-def _score_on(score: AbstractScore, grid: Grid, sigma: Scalar) -> Array:
-    return jax.vmap(lambda x: score(x[None], sigma)[0])(grid.points())
+def _scores(score: AbstractScore, x: Array, sigma: Scalar) -> Array:
+    return jax.vmap(lambda point: score(point[None], sigma)[0])(x)
 
 
-@eqx.filter_jit
-def _diagnose(density: LineDensity, score: Array, h: Scalar) -> Array:
-    """Resolutions in units of one cell or node, and where the density lives now and next.
+def _score_on(score: AbstractScore, grid: Grid, sigma: float) -> np.ndarray:
+    return np.asarray(_scores(score, jnp.asarray(grid.points()), jnp.asarray(sigma)))
 
-    Errors count by the mass they meet: where q is 1e-k of its maximum, a polynomial of degree 11
-    may be off by 1e+k, so curvatures enter with the weight (q / max q)^(2/12).
+
+def _weights_of(density: LineDensity) -> tuple[np.ndarray, np.ndarray]:
+    """Log q below its maximum, and what an error counts at each point.
+
+    Where q is 1e-k of its maximum, a polynomial of degree 11 may be off by 1e+k: curvatures enter
+    with the weight (q / max q)^(2/12).
     """
+    depth = density.log_values - np.max(density.log_values)
+    return depth, np.where(depth > -_KEPT, np.exp(np.maximum(depth, -_KEPT) / 6), 0.0)
+
+
+def _scale(density: LineDensity) -> float:
+    """The length over which log q bends."""
+    _, weight = _weights_of(density)
+    bend = np.abs(curvatures(density.log_values, density.grid.spacing))
+    return float(np.max(weight * bend)) ** -0.5
+
+
+def _needs(density: LineDensity, score: np.ndarray, h: float) -> _Needs:
     x, dx = density.grid.points(), density.grid.spacing
-    depth = density.log_values - jnp.max(density.log_values)  # <= 0
+    depth, weight = _weights_of(density)
     kept = depth > -_KEPT
-    weight = jnp.where(kept, jnp.exp(jnp.maximum(depth, -_KEPT) / 6), 0.0)
-    bend = jnp.abs(curvatures(density.log_values, dx))
+    bend = np.abs(curvatures(density.log_values, dx))
     mismatch = slopes(density.log_values, dx) - score
-    steep = jnp.abs(slopes(score, dx))
-    narrow = jnp.max(weight * jnp.maximum(jnp.maximum(bend, steep), 0.1 * mismatch**2)) * h
-    moved = x + h * score
-    stretch = jnp.abs(1 + h * slopes(score, dx))
+    change = slopes(score, dx)
+    worst = np.maximum(np.maximum(bend, np.abs(change)), 0.1 * mismatch**2)
+    stretch = np.abs(1 + h * change)
     # Trapezoid error exp(-2 pi^2 c^2) for c points per scale: less is enough in the tails.
-    share = jnp.sqrt(jnp.clip(1 + depth / 42.0, 1e-6, 1.0))
-    fineness = jnp.max(jnp.where(kept, share * jnp.sqrt(stretch**2 / h + bend), 0.0))
-    room = jnp.sqrt(2 * h * jnp.maximum(_KEPT + depth, 0.0))
-    low = jnp.min(jnp.where(kept, moved - room, jnp.inf))
-    high = jnp.max(jnp.where(kept, moved + room, -jnp.inf))
-    squeeze = jnp.min(jnp.where(weight > 0.1, stretch, jnp.inf))
-    scale = 1 / jnp.max(weight * bend)
-    return jnp.stack(
-        [
-            jnp.min(jnp.where(kept, x, jnp.inf)),
-            jnp.max(jnp.where(kept, x, -jnp.inf)),
-            jnp.sqrt(scale),
-            narrow,
-            1 / fineness,
-            low,
-            high,
-            jnp.sqrt(scale * squeeze**2 + h),
-        ]
+    share = np.sqrt(np.clip(1 + depth / 42.0, 1e-6, 1.0))
+    fineness = np.max(np.where(kept, share * np.sqrt(stretch**2 / h + bend), 0.0))
+    moved, room = x + h * score, np.sqrt(2 * h * np.maximum(_KEPT + depth, 0.0))
+    scale = _scale(density)
+    squeeze = np.min(stretch[weight > 0.1])
+    return _Needs(
+        float(np.min(x[kept])),
+        float(np.max(x[kept])),
+        scale,
+        float(np.max(weight * worst)) * h,
+        1 / float(fineness),
+        float(np.min((moved - room)[kept])),
+        float(np.max((moved + room)[kept])),
+        float(np.sqrt((scale * squeeze) ** 2 + h)),
     )
 
 
 @eqx.filter_jit
-def _resampled(density: LineDensity, grid: Grid) -> LineDensity:
-    return LineDensity(grid, interpolate(density.grid, density.log_values, grid.points()))
-
-
-@eqx.filter_jit
-def _narrow_step(density: LineDensity, score: Array, h: Scalar) -> LineDensity:
+def _narrow_values(log_q: Array, score: Array, band: Array, h: Scalar) -> Array:
     u, weights = gauss_hermite(_NODES)
-    shifts = jnp.sqrt(h) * u / density.grid.spacing
-    log_q = shifted_values(density.log_values, shifts, _BAND)
-    s = shifted_values(score, shifts, _BAND)
-    exponent = log_q - jnp.sqrt(h) * u[:, None] * s - 0.5 * h * s * s
-    values = jax.nn.logsumexp(exponent + jnp.log(weights)[:, None], axis=0)
-    return LineDensity(density.grid, values)
+    s = shifted_values(score, band)
+    exponent = shifted_values(log_q, band) - jnp.sqrt(h) * u[:, None] * s - 0.5 * h * s * s
+    return jax.nn.logsumexp(exponent + jnp.log(weights)[:, None], axis=0)
 
 
-@eqx.filter_jit
-def _wide_step(density: LineDensity, score: Array, h: Scalar, out: Grid) -> LineDensity:
+def _narrow_step(density: LineDensity, score: np.ndarray, h: float) -> LineDensity:
+    u, _ = gauss_hermite(_NODES)
+    band = shift_band(h**0.5 * u / density.grid.spacing, _BAND)
+    log_q, s = (jnp.asarray(extended(x, _BAND)) for x in (density.log_values, score))
+    values = _narrow_values(log_q, s, jnp.asarray(band), jnp.asarray(h))
+    return LineDensity(density.grid, np.asarray(values))
+
+
+def _wide_step(density: LineDensity, score: np.ndarray, h: float, out: Grid) -> LineDensity:
     moved = density.grid.points() + h * score
-    masses = density.log_values + jnp.log(density.grid.spacing)
-    values = kernel_sum(out.points(), moved, masses, h, _REACH)
-    return LineDensity(out, values)
+    masses = density.log_values + np.log(density.grid.spacing)
+    return LineDensity(out, kernel_sum(out.points(), moved, masses, h, _REACH))
 
 
 def _fitted(density: LineDensity, low: float, high: float, spacing: float) -> LineDensity:
     """Moves the density to a grid on [low, high], unless its own serves."""
-    grid = density.grid
-    start, dx = float(grid.origin), float(grid.spacing)
-    end = start + dx * (grid.size - 1)
-    covers = start <= low and high <= end
-    wasteful = (end - start) > 1.5 * (high - low) or dx < spacing / 2.5
-    if covers and dx <= spacing and not wasteful:
+    own = density.grid
+    wasteful = own.end - own.origin > 1.5 * (high - low)
+    if own.origin <= low and high <= own.end and own.spacing <= spacing and not wasteful:
         return density
-    return _resampled(density, Grid.covering(low, high, spacing, _MOST))
+    grid = Grid.covering(low, high, spacing, _MOST)
+    return LineDensity(grid, interpolate(own, density.log_values, grid.points()))
 
 
 def _step(
-    density: LineDensity, score: AbstractScore, sigma: Array, h: Array, how: Resolution
+    density: LineDensity, score: AbstractScore, sigma: float, h: float, how: Resolution
 ) -> LineDensity:
     """One step, by the rule that fits."""
-    needs = _Needs(*np.asarray(_diagnose(density, _score_on(score, density.grid, sigma), h)))
-    if not np.all(np.isfinite(needs)):
+    values = _score_on(score, density.grid, sigma)
+    if not np.all(np.isfinite(values)):
         raise ValueError(
-            f"score(x, {float(sigma):.6g}) = NaN or infinite: must be finite wherever the sampler "
+            f"score(x, {sigma:.6g}) = NaN or infinite: must be finite wherever the sampler "
             "goes; check the score there, and that it knows every level of the schedule"
         )
-    width = float(h) ** 0.5
+    needs = _needs(density, values, h)
     low, high = min(needs.low, needs.next_low), max(needs.high, needs.next_high)
-    fitted = _fitted(density, low, high, needs.spacing / how.cells)
-    u_most = gauss_hermite(_NODES)[0][-1]
-    cells = width * u_most / float(fitted.grid.spacing) + STENCIL / 2 + 1
-    if needs.narrowness < _NARROW and cells < _BAND:
-        values = _score_on(score, fitted.grid, sigma)
-        return _narrow_step(fitted, values, h)
-    source_spacing = min(needs.source_spacing / how.points, float(fitted.grid.spacing))
-    source = _fitted(density, needs.low, needs.high, source_spacing)
-    values = _score_on(score, source.grid, sigma)
-    spacing = needs.next_spacing / how.cells
-    for _ in range(8):
+    fitted = _fitted(density, low, high, needs.scale / how.cells)
+    widest = h**0.5 * gauss_hermite(_NODES)[0][-1] / fitted.grid.spacing
+    if needs.narrowness < _NARROW and widest + STENCIL / 2 + 1 < _BAND:
+        same = fitted is density
+        return _narrow_step(fitted, values if same else _score_on(score, fitted.grid, sigma), h)
+    source = _fitted(density, needs.low, needs.high, needs.source_scale / how.points)
+    if source is not density:
+        values = _score_on(score, source.grid, sigma)
+    return _wide_result(source, values, h, needs, how)
+
+
+def _wide_result(
+    source: LineDensity, values: np.ndarray, h: float, needs: _Needs, how: Resolution
+) -> LineDensity:
+    """A wide step onto a grid that turns out to resolve the result."""
+    spacing = needs.next_scale / how.cells
+    while True:
         out = Grid.covering(needs.next_low, needs.next_high, spacing, _MOST)
         new = _wide_step(source, values, h, out)
-        flat = jnp.zeros_like(new.log_values)
-        found = _Needs(*np.asarray(_diagnose(new, flat, h))).spacing / how.cells
-        if found > 0.8 * float(out.spacing):
+        asked = _scale(new) / how.cells
+        if asked > 0.8 * out.spacing:
             return new
-        spacing = found
-    return new
+        spacing = min(asked, 0.8 * out.spacing)
 
 
 def density_law(
@@ -217,7 +249,7 @@ def density_law(
     reach = (2 * _KEPT) ** 0.5 * start
     grid = Grid.covering(-reach, reach, start / how.cells, _MOST)
     x = grid.points() / start
-    density = LineDensity(grid, -0.5 * x * x - 0.5 * jnp.log(2 * jnp.pi * start * start))
-    for sigma, h in zip(np.asarray(sigmas), np.asarray(steps), strict=False):
-        density = _step(density, score, jnp.asarray(sigma), jnp.asarray(h), how)
+    density = LineDensity(grid, -0.5 * x * x - 0.5 * np.log(2 * np.pi * start * start))
+    for sigma, h in zip(np.asarray(sigmas)[:-1], np.asarray(steps), strict=True):
+        density = _step(density, score, float(sigma), float(h), how)
     return density
