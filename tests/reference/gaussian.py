@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .precision import exact, exacts, excess, mp
+from .precision import exact, exacts, mp
 
 
 class Errors(NamedTuple):
@@ -190,6 +190,3 @@ def optimal_path_discretization(std: Any, dim: int, grid: Sequence[Any]) -> Any:
     lam, steps = exact(std) ** 2, len(grid) - 1
     ratio = (lam + exact(grid[-1])) / (lam + exact(grid[0]))
     return mp.mpf(dim) / 2 * (steps * (mp.root(ratio, steps) - 1) - mp.log(ratio))
-
-
-__all__ = ["Errors", "Law", "errors", "excess", "kl", "law", "optimal_path_discretization"]

@@ -27,8 +27,9 @@ Results (nats; W2 in data units)
   path_kl              KL of the laws of all grid points: by the chain rule, step by step
                        (gaussian), by joint normal laws (affine), as E_I + E_S + E_D (mixture)
   marginal_kl, w2      KL(p_{v_N} | q_N) and W2(p_{v_N}, q_N); for mixtures hex floats in
-                       marginal_kl_float and w2_float, from the density twin at resolution 6 (24 in the divergence), with
-                       marginal_kl_spread and w2_spread, the difference from resolution 4 (16)
+                       marginal_kl_float and w2_float, from the density twin at resolution 6 (24
+                       in the divergence), with marginal_kl_spread and w2_spread, the difference
+                       from resolution 4 (16)
                        (null where N > 20)
   conditions           per eigenvalue, (sum of absolute parts of D_N)/|D_N|, D_N = Var Y_N - l - v_N
   condition            mean of the condition numbers of all D_N and mean errors, weighted by their

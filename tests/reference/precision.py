@@ -25,11 +25,6 @@ def variances(sigmas: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(exact(sigma) ** 2 for sigma in sigmas)
 
 
-def excess(x: Any) -> Any:
-    """x - log(1 + x), the half-divergence of a variance ratio 1 + x."""
-    return x - mp.log1p(x)
-
-
 def digits(value: Any, count: int = 30) -> str:
     """`value` as a decimal string of `count` significant digits."""
     return mp.nstr(value, count, strip_zeros=False)
