@@ -12,13 +12,13 @@ Sources: theory.md section 8.
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 Score = Callable[[Array, float], Array]
 
 REACH = 20.0  # noise widths of the kernel; exp(-200) = 1e-87
@@ -81,7 +81,7 @@ class Mixture(NamedTuple):
         """The law of X + sqrt(v) xi."""
         return Mixture(self.weights, self.means, [s2 + v for s2 in self.variances])
 
-    def _terms(self, x: Array) -> tuple[Array, Array]:
+    def _terms(self, x: Array) -> tuple[Array, Array, Array]:
         w, m, s2 = (np.asarray(a, dtype=np.float64)[None, :] for a in self)
         z = (x[:, None] - m) / np.sqrt(s2)
         return z, w, np.sqrt(s2)

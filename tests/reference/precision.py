@@ -1,6 +1,6 @@
 """The arithmetic of the slow twins: a private mpmath context, so that no global state changes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from mpmath import MPContext
@@ -20,7 +20,7 @@ def exacts(values: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(exact(value) for value in values)
 
 
-def variances(sigmas: Sequence[Any]) -> tuple[Any, ...]:
+def variances(sigmas: Iterable[Any]) -> tuple[Any, ...]:
     """The grid v_j = sigma_j^2 without rounding, in the order given (largest first)."""
     return tuple(exact(sigma) ** 2 for sigma in sigmas)
 
