@@ -56,7 +56,7 @@ def frozen_step(
 
 @eqx.filter_jit
 def _run(
-    score: AbstractScore, schedule: Schedule, keys: Key, start: Float[Array, "count dim"]
+    score: AbstractScore, schedule: Schedule, keys: Array, start: Float[Array, "count dim"]
 ) -> Array:
     def step(x: Array, level: tuple[Array, Array, Key]) -> tuple[Array, None]:
         sigma, h, key = level
