@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from design_space.arrays import Array, Float, Scalar
+from design_space.arrays import EPS, Array, Float, Scalar
 from design_space.numerics.grid import (
     STENCIL,
     Grid,
@@ -177,14 +177,57 @@ def _wide_step(density: LineDensity, score: np.ndarray, h: float, out: Grid) -> 
     return LineDensity(out, kernel_sum(out.points(), moved, masses, h, _REACH))
 
 
-def _fitted(density: LineDensity, low: float, high: float, spacing: float) -> LineDensity:
+def _fitted(
+    density: LineDensity, low: float, high: float, spacing: float, how: Resolution
+) -> LineDensity:
     """Moves the density to a grid on [low, high], unless its own serves."""
     own = density.grid
-    wasteful = own.end - own.origin > 1.5 * (high - low)
+    wasteful = own.end - own.origin > 1.5 * (1 + how.margin) * (high - low)
     if own.origin <= low and high <= own.end and own.spacing <= spacing and not wasteful:
         return density
-    grid = Grid.covering(low, high, spacing, _MOST)
+    grid = how.grid(low, high, spacing)
     return LineDensity(grid, interpolate(own, density.log_values, grid.points()))
+
+
+class _Source(NamedTuple):
+    """A density, the score on its points, and whether the points resolve the score."""
+
+    density: LineDensity
+    score: np.ndarray
+    resolved: bool
+
+
+def _roughness(density: LineDensity, score: np.ndarray, between: np.ndarray, h: float) -> float:
+    """How far the interpolated score is off at midpoints: the largest sqrt(h) |difference|.
+
+    Weighted as every error is; the rounding of a large score is no roughness.
+    """
+    grid = density.grid
+    middles = grid.points()[:-1] + 0.5 * grid.spacing
+    off = np.abs(between - interpolate(grid, score, middles))
+    _, weight = _weights_of(density)
+    rounding = 64 * EPS * np.max(np.abs(score[weight > 0]))
+    return h**0.5 * (float(np.max(weight[:-1] * off)) - rounding)
+
+
+def _resolved(
+    density: LineDensity,
+    score: AbstractScore,
+    level: tuple[float, float],
+    how: Resolution,
+    most: float,
+) -> _Source:
+    """Refines the grid of a density until it resolves the score too, if it ever does."""
+    sigma, h = level
+    for k in range(_REFINEMENTS + 1):
+        grid = density.grid
+        half = Grid(grid.origin, grid.spacing / 2, 2 * grid.size)
+        values = _score_on(score, half, sigma)
+        resolved = _roughness(density, values[::2], values[1:-1:2], h) < most
+        if resolved or k == _REFINEMENTS or 4 * grid.size > _MOST:
+            break
+        density = _fitted(density, grid.origin, grid.end, grid.spacing / 2, how)
+    return _Source(density, values[::2], resolved)
 
 
 def _step(
@@ -199,25 +242,22 @@ def _step(
         )
     needs = _needs(density, values, h)
     low, high = min(needs.low, needs.next_low), max(needs.high, needs.next_high)
-    fitted = _fitted(density, low, high, needs.scale / how.cells)
-    widest = h**0.5 * gauss_hermite(_NODES)[0][-1] / fitted.grid.spacing
-    if needs.narrowness < _NARROW and widest + STENCIL / 2 + 1 < _BAND:
-        same = fitted is density
-        return _narrow_step(fitted, values if same else _score_on(score, fitted.grid, sigma), h)
-    source = _fitted(density, needs.low, needs.high, needs.source_scale / how.points)
-    if source is not density:
-        values = _score_on(score, source.grid, sigma)
-    return _wide_result(source, values, h, needs, how)
+    least = h**0.5 * gauss_hermite(_NODES)[0][-1] / (_BAND - STENCIL / 2 - 1)
+    if needs.narrowness < _NARROW and least < needs.scale / how.cells:
+        fitted = _fitted(density, low, high, needs.scale / how.cells, how)
+        near = _resolved(fitted, score, (sigma, h), how, _ROUGH_NARROW)
+        if near.resolved and near.density.grid.spacing > least:
+            return _narrow_step(near.density, near.score, h)
+    fitted = _fitted(density, needs.low, needs.high, needs.source_scale / how.points, how)
+    return _wide_result(_resolved(fitted, score, (sigma, h), how, _ROUGH_WIDE), h, needs, how)
 
 
-def _wide_result(
-    source: LineDensity, values: np.ndarray, h: float, needs: _Needs, how: Resolution
-) -> LineDensity:
+def _wide_result(source: _Source, h: float, needs: _Needs, how: Resolution) -> LineDensity:
     """A wide step onto a grid that turns out to resolve the result."""
     spacing = needs.next_scale / how.cells
     while True:
-        out = Grid.covering(needs.next_low, needs.next_high, spacing, _MOST)
-        new = _wide_step(source, values, h, out)
+        out = how.grid(needs.next_low, needs.next_high, spacing)
+        new = _wide_step(source.density, source.score, h, out)
         asked = _scale(new) / how.cells
         if asked > 0.8 * out.spacing:
             return new
@@ -247,7 +287,7 @@ def density_law(
     """
     start = float(sigmas[0])
     reach = (2 * _KEPT) ** 0.5 * start
-    grid = Grid.covering(-reach, reach, start / how.cells, _MOST)
+    grid = how.grid(-reach, reach, start / how.cells)
     x = grid.points() / start
     density = LineDensity(grid, -0.5 * x * x - 0.5 * np.log(2 * np.pi * start * start))
     for sigma, h in zip(np.asarray(sigmas)[:-1], np.asarray(steps), strict=True):
