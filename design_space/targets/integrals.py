@@ -17,6 +17,8 @@ _CHUNK = 256  # Monte-Carlo points held at a time
 def _with_complement(integrals: LineIntegrals, reduction: Reduction, v: Array) -> LineIntegrals:
     """Adds what the independent Gaussian complement contributes."""
     d, total = reduction.complement_dim, reduction.complement_variance + v
+    if d == 0:  # nothing to add, not even where the variance is zero and has no logarithm
+        return integrals
 
     def added(estimate: Estimate, extra: Array) -> Estimate:
         return Estimate(

@@ -169,8 +169,10 @@ def _line_integrals(line: Line, variances: Float[Array, " n"], panels: int) -> t
         split = tuple(a.reshape(blocks, width, -1) for a in parts)
         fine, coarse = jnp.sum(jax.lax.map(block, split), axis=0)
         # Each of the sums carries a few rounding units per node, of size |term|, plus the
-        # rounding of log density itself (relative EPS of exponents up to 13^2 / 2).
+        # rounding of log density itself (relative EPS of exponents up to 13^2 / 2). Positions are
+        # good to EPS of their size, which squared is the floor of a posterior variance.
         rounding = 256 * EPS * jnp.concatenate([fine[4:5] + 1, fine[1:4]])
+        rounding = rounding.at[1].add((8 * EPS * jnp.max(jnp.abs(nodes))) ** 2)
         return fine[:4], jnp.abs(fine - coarse)[:4] + rounding
 
     return jax.lax.map(one, variances)
