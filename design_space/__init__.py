@@ -22,7 +22,7 @@ _HOMES = {
     "exact_score": "design_space.scores.exact",
     "function_score": "design_space.scores.function",
     "host_score": "design_space.scores.function",
-    "marginal_kl_by_importance": "design_space.errors.importance",
+    "marginal_kl_by_particles": "design_space.errors.particles",
     "path_optimal": "design_space.optimal.path",
     "scaled_score": "design_space.scores.perturbed",
     "schedule": "design_space.schedules.named",

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 
 from design_space.arrays import EPS, Array, Float, Key, is_concrete, named_key
 from design_space.errors.gaussian import condition_number
-from design_space.errors.importance import marginal_kl_by_importance
 from design_space.errors.line import line_errors
+from design_space.errors.particles import marginal_kl_by_particles
 from design_space.errors.score import split_of
 from design_space.numerics.divergences import (
     bures_squared,
@@ -32,7 +32,7 @@ _NO_TRANSPORT = (
     "no closed form and no reduction to one dimension: the transport cost of samples in more "
     "dimensions is not computed"
 )
-_OUTER = 8  # one outer point of the importance sampler per this many samples
+_OUTER = 4  # one point of the particle filters per this many samples
 
 
 class Marginals(eqx.Module):
@@ -133,15 +133,15 @@ def marginal_errors(
 
     Returns:
       Closed form for Gaussian data and affine scores in any dimension; the propagated density in
-      one dimension and for mixtures that reduce to one; else the KL by forward importance
-      sampling, and no W2.
+      one dimension and for mixtures that reduce to one; else the KL by particle filters, and no
+      W2.
     """
     found = _gaussian(target, schedule, score) if isinstance(target, Gaussian) else None
     found = _line(target, schedule, score) if found is None else found
     if found is not None:
         return found
-    kl = marginal_kl_by_importance(
-        target, schedule, score, named_key(key, "marginal"), points=max(64, samples // _OUTER)
+    kl = marginal_kl_by_particles(
+        target, schedule, score, named_key(key, "marginal"), points=max(16, samples // _OUTER)
     )
     return Marginals(kl, Estimate.unavailable(_NO_TRANSPORT))
 
