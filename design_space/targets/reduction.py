@@ -35,8 +35,8 @@ class Reduction(eqx.Module):
         """Coordinates, across the line, of a vector of the data space.
 
         The complement is round, so only lengths and the angle to `origin` matter: the first axis
-        points along `origin` (along the vector itself if the origin is zero), the second along
-        what is left of the vector.
+        points along `origin` (anywhere across if the origin is zero), the second along what is left
+        of the vector. Where one direction is all there is, its sign is that of `origin`.
         """
         rest = vector - (vector @ self.direction) * self.direction
         length = jnp.linalg.norm(self.origin)
