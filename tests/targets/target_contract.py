@@ -256,5 +256,8 @@ class TargetContract:
 
     def test_a_key_is_asked_for_where_it_is_needed(self):
         if not self.free:
+            one, same = (self.target.mmse(3.0, key=jax.random.key(4), samples=512) for _ in "ab")
+            assert one.method == "monte carlo"
+            assert float(one.value) == float(same.value)
             with pytest.raises(ValueError, match=r"key = None: must be a random key.*key\(0\)"):
                 self.target.mmse(1.0)
