@@ -9,7 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from design_space import checks
-from design_space.arrays import Array, Float, Key, Scalar, float64, is_concrete, named_key
+from design_space.arrays import (
+    Array,
+    ArrayLike,
+    Float,
+    Key,
+    Real,
+    Scalar,
+    float64,
+    is_concrete,
+    named_key,
+)
 from design_space.numerics.estimate import Estimate
 
 
@@ -171,34 +181,34 @@ class AbstractTarget(eqx.Module):
             parts.means + parts.out_of_basis(parts.variances / c * z),
         )
 
-    def log_density(self, x: Float[Array, " dim"], variance: Scalar) -> Float[Array, ""]:
+    def log_density(self, x: Real[ArrayLike, " dim"], variance: Scalar) -> Float[Array, ""]:
         """The log density log p_v(x), in nats."""
-        return self.posterior(x, self.check_variance(variance)).log_density
+        return self.posterior(float64(x), self.check_variance(variance)).log_density
 
-    def score(self, x: Float[Array, " dim"], variance: Scalar) -> Float[Array, " dim"]:
+    def score(self, x: Real[ArrayLike, " dim"], variance: Scalar) -> Float[Array, " dim"]:
         """The score grad log p_v(x), shape [dim], as the posterior mean of the component scores."""
-        posterior = self.posterior(x, self.check_variance(variance))
+        posterior = self.posterior(float64(x), self.check_variance(variance))
         return posterior.weights @ posterior.scores
 
-    def denoiser(self, x: Float[Array, " dim"], variance: Scalar) -> Float[Array, " dim"]:
+    def denoiser(self, x: Real[ArrayLike, " dim"], variance: Scalar) -> Float[Array, " dim"]:
         """E(X_0 | X_v = x) = x + v grad log p_v(x) (Tweedie), shape [dim], without cancellation."""
-        posterior = self.posterior(x, self.check_variance(variance))
+        posterior = self.posterior(float64(x), self.check_variance(variance))
         return posterior.weights @ posterior.means
 
     def posterior_covariance(
-        self, x: Float[Array, " dim"], variance: Scalar
+        self, x: Real[ArrayLike, " dim"], variance: Scalar
     ) -> Float[Array, "dim dim"]:
         """Cov(X_0 | X_v = x) = v + v^2 Hess log p_v(x), shape [dim, dim], without cancellation."""
         v = self.check_variance(variance)
-        posterior, parts = self.posterior(x, v), self.components()
+        posterior, parts = self.posterior(float64(x), v), self.components()
         within = parts.variances * v / (parts.variances + v)
         inner = parts.mean_of_diagonals(posterior.weights, within)
         return inner + _spread(posterior.weights, posterior.means)
 
-    def hessian(self, x: Float[Array, " dim"], variance: Scalar) -> Float[Array, "dim dim"]:
+    def hessian(self, x: Real[ArrayLike, " dim"], variance: Scalar) -> Float[Array, "dim dim"]:
         """The Hessian of log p_v at x, shape [dim, dim]."""
         v = self.check_variance(variance)
-        posterior, parts = self.posterior(x, v), self.components()
+        posterior, parts = self.posterior(float64(x), v), self.components()
         inner = parts.mean_of_diagonals(posterior.weights, 1 / (parts.variances + v))
         return _spread(posterior.weights, posterior.scores) - inner
 
