@@ -12,7 +12,14 @@ from design_space.numerics.defects import expm1_defect
 from design_space.numerics.estimate import Estimate
 from design_space.numerics.grid import Grid, interpolate
 from design_space.numerics.transport import line_w2_squared
-from design_space.sampling.density_law import COARSE, FINE, LineDensity, Resolution, density_law
+from design_space.sampling.density_law import (
+    COARSE,
+    FINE,
+    LEAST_LOG,
+    LineDensity,
+    Resolution,
+    density_law,
+)
 from design_space.scores.base import AbstractScore
 from design_space.targets.line import Line, at_point
 
@@ -49,7 +56,10 @@ def _log_densities(line: Line, variance: Array, x: Array) -> Array:
 
 
 class _Comparison(NamedTuple):
-    """KL and squared W2, the defect of the mass of q, and the extrapolated part of the KL."""
+    """KL and squared W2, the defect of the mass of q, and the part of the KL that is not resolved.
+
+    That part lies beyond the grid of q, where log q is extrapolated, or where q is cut off.
+    """
 
     kl: float
     w2_squared: float
@@ -66,7 +76,8 @@ def _compare(line: Line, variance: Array, density: LineDensity, grid: Grid) -> _
     # p log(p/q) + q - p = p (e^z - 1 - z) has no sign changes; where q outgrows p, as it stands.
     defects = np.asarray(expm1_defect(jnp.asarray(np.minimum(z, 1.0))))
     terms = np.where(z < 1, p * defects, q - p - p * z)
-    outside = (x < own.origin) | (x > own.end)
+    cut = log_q < np.max(density.log_values) + 0.75 * LEAST_LOG
+    outside = cut | (x < own.origin) | (x > own.end)
     return _Comparison(
         float(np.sum(terms)) * grid.spacing,
         line_w2_squared(grid, log_p, log_q),

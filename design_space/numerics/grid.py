@@ -221,6 +221,8 @@ def kernel_sum(
       Shape [out]; -inf where no mass comes near.
     """
     width = reach * float(variance) ** 0.5
+    if centers[0] > centers[-1]:  # a map that falls: runs are short in the opposite order
+        centers, log_masses = centers[::-1], log_masses[::-1]
     # First index at which some center has come up to y - width, and last at which one is below
     # y + width: all sources that matter lie between them, also where the centers fold.
     rows = targets.reshape(-1, TILE)

@@ -34,6 +34,7 @@ from design_space.scores.base import AbstractScore
 
 _KEPT = 92.0  # densities are followed down to exp(-92) = 1e-40 of their maximum
 _REACH = 18.0  # standard deviations of the kernel that are summed
+LEAST_LOG = -200.0  # of the maximum; what is lower, where no kernel reaches, is set to it
 _MOST = 1 << 20  # points of the largest grid
 _NODES = 26  # of the Gauss-Hermite rule of a narrow step
 _BAND = 48  # half-width in cells of a narrow step
@@ -42,6 +43,7 @@ _NARROW = 0.1  # largest curvature times h of a narrow step: 26 nodes leave (1/6
 # a wide one aliases what lies beyond twice the frequency that interpolation begins to miss.
 _ROUGH_NARROW, _ROUGH_WIDE = 1e-9, 1e-5
 _REFINEMENTS = 3  # of a grid that a rough score asks for; a kink would never have enough
+_MOST_REFINED = 1 << 18  # points of the largest grid that is refined to
 
 
 class Resolution(NamedTuple):
@@ -174,7 +176,8 @@ def _narrow_step(density: LineDensity, score: np.ndarray, h: float) -> LineDensi
 def _wide_step(density: LineDensity, score: np.ndarray, h: float, out: Grid) -> LineDensity:
     moved = density.grid.points() + h * score
     masses = density.log_values + np.log(density.grid.spacing)
-    return LineDensity(out, kernel_sum(out.points(), moved, masses, h, _REACH))
+    values = kernel_sum(out.points(), moved, masses, h, _REACH)
+    return LineDensity(out, np.maximum(values, np.max(values) + LEAST_LOG))
 
 
 def _fitted(
@@ -224,7 +227,7 @@ def _resolved(
         half = Grid(grid.origin, grid.spacing / 2, 2 * grid.size)
         values = _score_on(score, half, sigma)
         resolved = _roughness(density, values[::2], values[1:-1:2], h) < most
-        if resolved or k == _REFINEMENTS or 4 * grid.size > _MOST:
+        if resolved or k == _REFINEMENTS or 4 * grid.size > _MOST_REFINED:
             break
         density = _fitted(density, grid.origin, grid.end, grid.spacing / 2, how)
     return _Source(density, values[::2], resolved)
