@@ -87,8 +87,29 @@ def log_density_ratios(
     Returns:
       log r, shape [points, filters]; exp of each is unbiased.
     """
-    parts = target.components()
     guesses = pilot(target, schedule, score, named_key(key, "pilot"), _PILOT)
+
+    def point(args: tuple[Array, Key]) -> Array:
+        y, k = args
+        return jax.vmap(lambda each: _filter(target, score, schedule, guesses, y, each, particles))(
+            jax.random.split(k, filters)
+        )
+
+    keys = jax.random.split(named_key(key, "filters"), points.shape[0])
+    return jax.lax.map(point, (points, keys), batch_size=min(16, points.shape[0]))
+
+
+def _filter(
+    target: AbstractTarget,
+    score: AbstractScore,
+    schedule: Schedule,
+    guesses: Guess,
+    y: Float[Array, " dim"],
+    key: Key,
+    particles: int,
+) -> Float[Array, ""]:
+    """One particle filter from y: an unbiased estimate of q_N(y) / p_{v_N}(y), its logarithm."""
+    parts = target.components()
 
     def up(x: Array, here: Array, level: _Level, key: Key) -> tuple[Array, Array, Array]:
         proposal = Proposal.of(parts, (level.above, level.here), x, level.sigma**2, level.step)
@@ -106,23 +127,14 @@ def log_density_ratios(
         log_r = log_r + jax.nn.logsumexp(log_w) - jnp.log(particles)
         return (u[picks], above[picks], log_r), None
 
-    def run(y: Array, filter_key: Key) -> Array:
-        bottom = jax.tree.map(lambda a: a[-1], guesses)
-        here = jax.nn.logsumexp(bottom.joint(parts, y))
-        start = (
-            jnp.broadcast_to(y[None, :], (particles, y.shape[0])),
-            jnp.broadcast_to(here, (particles,)),
-            here - target.log_density(y, schedule.backward_variances[-1]),
-        )
-        (_, _, log_r), _ = jax.lax.scan(climb, start, _levels(schedule, guesses, filter_key))
-        return log_r
-
-    def point(args: tuple[Array, Key]) -> Array:
-        y, k = args
-        return jax.vmap(lambda each: run(y, each))(jax.random.split(k, filters))
-
-    keys = jax.random.split(named_key(key, "filters"), points.shape[0])
-    return jax.lax.map(point, (points, keys), batch_size=min(16, points.shape[0]))
+    bottom = jax.tree.map(lambda a: a[-1], guesses)
+    here = jax.nn.logsumexp(bottom.joint(parts, y))
+    start = (
+        jnp.broadcast_to(y[None, :], (particles, y.shape[0])),
+        jnp.broadcast_to(here, (particles,)),
+        here - target.log_density(y, schedule.backward_variances[-1]),
+    )
+    return jax.lax.scan(climb, start, _levels(schedule, guesses, key))[0][2]
 
 
 def _with_control(values: Float[Array, " n"], control: Float[Array, " n"]) -> Array:
