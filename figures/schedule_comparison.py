@@ -11,7 +11,8 @@ from figures.style import BLACK, BLUE, DESIGNS, GREY, VERMILION, new_figure, pan
 CAPTION = (
     "a-d: discretization error E_D times N (top) and marginal KL times N² (below) against the "
     "number of steps N, one column per data law; the curves level off because the path error "
-    "falls like 1/N and the marginal error like 1/N². Exponential times with σ̄ = t have Song's "
+    "falls like 1/N and the marginal error like 1/N² (c bends down where initialization and "
+    "discretization errors cancel). Exponential times with σ̄ = t have Song's "
     "noise levels, so that only one of the two is drawn. e, f: EDM's error over Song's against the "
     "data scale s of N(0, s²), lines as in e; the dots are the computed crossovers. Which schedule "
     "is better depends on the data scale and on the criterion: EDM's path error is smaller for all "
