@@ -1,6 +1,7 @@
 """How far the sampler's law is from the data law at the end: marginal KL and W2."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 
 from design_space.arrays import EPS, Array, Float, Key, is_concrete, named_key
@@ -15,6 +16,7 @@ from design_space.numerics.divergences import (
     gaussian_w2_squared_terms,
 )
 from design_space.numerics.estimate import Estimate
+from design_space.numerics.statistics import mean_estimate
 from design_space.sampling.gaussian_law import (
     GaussianLaw,
     commuting_law,
@@ -119,6 +121,34 @@ def _line(target: AbstractTarget, schedule: Schedule, score: AbstractScore) -> M
     return Marginals(along.marginal_kl + across.marginal_kl, along.w2_squared + across.w2_squared)
 
 
+@eqx.filter_jit
+def _log_ratio_draws(
+    target: AbstractTarget, law: GaussianLaw, schedule: Schedule, key: Key, samples: int
+) -> Array:
+    """Draws of log p_{v_N}(Y) - log q_N(Y), Y ~ p_{v_N}; `law` is q_N seen from a Dirac at 0."""
+    v = schedule.backward_variances[-1]
+    covariance = v * jnp.eye(target.dim)
+    covariance += jnp.diag(law.excess) if law.excess.ndim == 1 else law.excess
+    draws = target.sample(key, samples, v)
+
+    def one(y: Array) -> Array:
+        gap = jax.scipy.stats.multivariate_normal.logpdf(y, law.shift, covariance)
+        return target.log_density(y, v) - gap
+
+    return jax.lax.map(one, draws, batch_size=min(256, samples))
+
+
+def _affine(
+    target: AbstractTarget, schedule: Schedule, score: AbstractScore, key: Key, samples: int
+) -> Marginals | None:
+    """An affine score makes the sampler Gaussian on any data; the KL to it is then a plain mean."""
+    law = gaussian_law(Gaussian.dirac(jnp.zeros(target.dim)), schedule, score)
+    if law is None:
+        return None
+    kl = mean_estimate(_log_ratio_draws(target, law, schedule, key, samples))
+    return Marginals(kl, Estimate.unavailable(_NO_TRANSPORT))
+
+
 def marginal_errors(
     target: AbstractTarget, schedule: Schedule, score: AbstractScore, key: Key, samples: int
 ) -> Marginals:
@@ -129,20 +159,21 @@ def marginal_errors(
       schedule: the noise schedule.
       score: the score model.
       key: random key, used where only Monte Carlo is left.
-      samples: its size; one outer point per 8 samples.
+      samples: its size; one point of the particle filters per 4 samples.
 
     Returns:
       Closed form for Gaussian data and affine scores in any dimension; the propagated density in
-      one dimension and for mixtures that reduce to one; else the KL by particle filters, and no
-      W2.
+      one dimension and for mixtures that reduce to one; else no W2, and the KL as a plain mean
+      against the Gaussian law of an affine score, or by particle filters.
     """
     found = _gaussian(target, schedule, score) if isinstance(target, Gaussian) else None
     found = _line(target, schedule, score) if found is None else found
+    key = named_key(key, "marginal")
+    found = _affine(target, schedule, score, key, samples) if found is None else found
     if found is not None:
         return found
-    kl = marginal_kl_by_particles(
-        target, schedule, score, named_key(key, "marginal"), points=max(16, samples // _OUTER)
-    )
+    points = max(16, samples // _OUTER)
+    kl = marginal_kl_by_particles(target, schedule, score, key, points=points)
     return Marginals(kl, Estimate.unavailable(_NO_TRANSPORT))
 
 
