@@ -61,6 +61,8 @@ def discretization_terms(
 ) -> Float[Array, "steps dim"]:
     """(1/2) [x - log(1 + x)], x = -h_j/(l + v_j), per step and eigenvalue.
 
+    For a long step 1 + x is small; it is then known better as (l + v_{j+1})/(l + v_j).
+
     Args:
       eigenvalues: l, shape [dim].
       variances: v_0 > ... > v_N, shape [steps + 1].
@@ -69,8 +71,10 @@ def discretization_terms(
     Returns:
       The terms of E_D, in nats, all at least 0, shape [steps, dim].
     """
-    x = steps[:, None] / (eigenvalues[None, :] + variances[:-1, None])
-    return 0.5 * log1p_defect(-x)
+    total = eigenvalues[None, :] + variances[:, None]
+    x = steps[:, None] / total[:-1]
+    long = jnp.log(total[:-1] / total[1:]) - x
+    return 0.5 * jnp.where(x < 0.5, log1p_defect(-x), long)
 
 
 def discretization_total(
@@ -83,12 +87,14 @@ def discretization_total(
     Args, Returns: as for `discretization_terms`, summed. Relative rounding is below 1e-11.
     """
 
-    def step(total: DefectSum, level: tuple[Array, Array]) -> tuple[DefectSum, None]:
-        v, h = level
-        return total.add(h / (eigenvalues + v)), None
+    def step(total: DefectSum, level: tuple[Array, ...]) -> tuple[DefectSum, None]:
+        v, below, h = level
+        inverse = 1 / (eigenvalues + v)
+        return total.add(h * inverse, (eigenvalues + below) * inverse), None
 
     start = DefectSum.zeros(eigenvalues.shape)
-    total, _ = jax.lax.scan(step, start, (variances[:-1], steps), unroll=4)
+    levels = (variances[:-1], variances[1:], steps)
+    total, _ = jax.lax.scan(step, start, levels, unroll=4)
     return 0.5 * jnp.sum(total.total())
 
 

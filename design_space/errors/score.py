@@ -21,12 +21,19 @@ def _zero(schedule: Schedule) -> Estimate:
 
 
 @eqx.filter_jit
-def _affine_mismatch(eigenvalues: Array, found: Deviation, sigmas: Array) -> Array:
-    """E|E (x - m) + e|^2 = tr(E P E^T) + |e|^2 at each level, P = diag(l + v)."""
-    total = eigenvalues[None, :] + sigmas[:, None] ** 2
+def _affine_mismatch(target: Gaussian, found: Deviation, sigmas: Array) -> tuple[Array, Array]:
+    """E|E (x - m) + e|^2 = tr(E P E^T) + |e|^2 at each level, P = diag(l + v), and its rounding.
+
+    A slope that is given as a number is a difference of two slopes of the size of P^{-1}.
+    """
+    total = target.eigenvalues[None, :] + sigmas[:, None] ** 2
     square = found.slope**2
     columns = square if square.ndim == 2 else jnp.sum(square, axis=1)
-    return jnp.sum(columns * total + found.intercept**2, axis=1)
+    value = jnp.sum(columns * total + found.intercept**2, axis=1)
+    off = 16 * EPS * jnp.sqrt(target.dim) / jnp.min(total, axis=1)
+    spread = jnp.sum(total, axis=1) + target.mean_vector @ target.mean_vector
+    square_off = jnp.where(jnp.any(columns > 0, axis=1), off**2 * spread, 0.0)
+    return value, 256 * EPS * value + 2 * jnp.sqrt(value * square_off) + square_off
 
 
 @eqx.filter_jit
@@ -104,8 +111,8 @@ def score_errors(
     sigmas, half = schedule.backward_sigmas[:-1], 0.5 * schedule.backward_variance_steps
     found = deviations(target, score, sigmas) if isinstance(target, Gaussian) else None
     if isinstance(target, Gaussian) and found is not None:
-        value = half * _affine_mismatch(target.eigenvalues, found, sigmas)
-        return Estimate(value, 256 * EPS * value + EPS**2 * half / sigmas**2, "closed form")
+        value, error = _affine_mismatch(target, found, sigmas)
+        return Estimate(half * value, half * error + EPS**2 * half / sigmas**2, "closed form")
     reduction = reduce_to_line(target.components())
     split = split_of(target, score, reduction)
     if reduction is not None and split is not None and by_quadrature(reduction):

@@ -83,15 +83,20 @@ class DefectSum(eqx.Module):
         """The empty sum, for an array of sums."""
         return DefectSum(jnp.zeros(shape), jnp.ones(shape))
 
-    def add(self, x: Array) -> "DefectSum":
-        """Adds one x to each sum."""
+    def add(self, x: Array, rest: Array | None = None) -> "DefectSum":
+        """Adds one x to each sum.
+
+        Args:
+          x: numbers in [0, 1).
+          rest: 1 - x, where it is known more accurately than by that difference.
+        """
         tail = jnp.zeros_like(x)
         for k in reversed(range(_SUM_TERMS)):
             tail = tail * x + 1 / (k + 2)
         small = x < _SWITCH_SUM
         return DefectSum(
             self.series + jnp.where(small, x * x * tail, -x),
-            self.product * jnp.where(small, 1.0, 1 - x),
+            self.product * jnp.where(small, 1.0, 1 - x if rest is None else rest),
         )
 
     def total(self) -> Array:

@@ -7,6 +7,16 @@ from design_space.arrays import Array, Float
 from design_space.numerics.defects import log1p_defect
 
 
+def _variance_part(c: Array, rest: Array) -> Array:
+    """Computes log(1 + c) - c / (1 + c) for c > -1, given 1 + c: twice the KL of two variances.
+
+    It is x - log(1 + x) with x = -c / (1 + c), which knows 1 + x badly once c is large.
+    """
+    x = -c / rest
+    far = c > 1
+    return jnp.where(far, jnp.log(jnp.where(far, rest, 1.0)) + x, log1p_defect(x))
+
+
 def gaussian_kl_terms(
     variance: Float[Array, " dim"], excess: Float[Array, " dim"], shift: Float[Array, " dim"]
 ) -> Float[Array, " dim"]:
@@ -24,7 +34,8 @@ def gaussian_kl_terms(
       The terms, in nats, shape [dim]; each at least 0.
     """
     other = variance + excess
-    return 0.5 * (log1p_defect(-excess / other) + shift**2 / other)
+    ratio = other / variance
+    return 0.5 * (_variance_part(excess / variance, ratio) + shift**2 / other)
 
 
 def gaussian_w2_squared_terms(
@@ -65,7 +76,7 @@ def full_gaussian_kl(
     scale = 1 / jnp.sqrt(variance)
     c = jnp.linalg.eigvalsh(excess * scale[:, None] * scale[None, :])
     mean_part = shift @ jnp.linalg.solve(jnp.diag(variance) + excess, shift)
-    return 0.5 * (jnp.sum(log1p_defect(-c / (1 + c))) + mean_part)
+    return 0.5 * (jnp.sum(_variance_part(c, 1 + c)) + mean_part)
 
 
 def bures_squared(
