@@ -98,20 +98,24 @@ def discretization_total(
     return 0.5 * jnp.sum(total.total())
 
 
-def condition_number(law: GaussianLaw, kl_terms: Float[Array, " dim"]) -> Float[Array, ""]:
-    """How much cancellation in D_N magnifies rounding in the marginal law.
+def condition_number(
+    law: GaussianLaw, variance: Float[Array, " dim"], kl_terms: Float[Array, " dim"]
+) -> Float[Array, ""]:
+    """How much cancellation magnifies rounding in the marginal law.
 
-    Per eigenvalue the sum of absolute parts over |D_N|; averaged with the share of each
-    eigenvalue in the divergence.
+    Per eigenvalue the sum of the absolute parts of D_N over |D_N|, or over the sampler's variance
+    l + v_N + D_N where that is smaller; averaged with the share of each eigenvalue in the
+    divergence.
 
     Args:
       law: a law with diagonal excess.
+      variance: l + v_N, shape [dim].
       kl_terms: the divergence per eigenvalue, shape [dim].
 
     Returns:
       The condition number, at least 1.
     """
-    whole = jnp.abs(law.excess)
+    whole = jnp.minimum(jnp.abs(law.excess), variance + law.excess)
     ratio = jnp.where(law.absolute > 0, law.absolute / jnp.where(whole > 0, whole, 1.0), 1.0)
     total = jnp.sum(kl_terms)
     return jnp.where(total > 0, ratio @ kl_terms / jnp.where(total > 0, total, 1.0), 1.0)
@@ -161,6 +165,6 @@ def commuting_errors(
         valid(discretization_total(eigenvalues, variances, variance_steps)),
         valid(jnp.sum(kl_terms)),
         valid(jnp.sqrt(w2_squared)),
-        valid(condition_number(law, kl_terms)),
+        valid(condition_number(law, final, kl_terms)),
         reason,
     )

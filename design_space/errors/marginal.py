@@ -75,11 +75,13 @@ def _divergences(law: GaussianLaw, final: Float[Array, " dim"]) -> tuple[Array, 
     if law.excess.ndim == 1:
         terms = gaussian_kl_terms(final, law.excess, law.shift)
         w2 = jnp.sum(gaussian_w2_squared_terms(final, law.excess, law.shift))
-        return jnp.sum(terms), w2, condition_number(law, terms)
+        return jnp.sum(terms), w2, condition_number(law, final, terms)
     kl = full_gaussian_kl(final, law.excess, law.shift)
     w2 = bures_squared(final, law.excess) + law.shift @ law.shift
-    size = jnp.sqrt(jnp.sum((law.excess / final[:, None]) ** 2))
-    condition = jnp.sqrt(jnp.sum((law.absolute / final) ** 2)) / jnp.where(size > 0, size, 1.0)
+    root = jnp.sqrt(final)
+    relative = jnp.linalg.eigvalsh(law.excess / root[:, None] / root[None, :])
+    size = jnp.minimum(jnp.linalg.norm(relative), 1 + relative[0])
+    condition = jnp.linalg.norm(law.absolute / final) / jnp.where(size > 0, size, 1.0)
     return kl, w2, jnp.maximum(condition, 1.0)
 
 
