@@ -64,7 +64,10 @@ def _line_rules(line: Line, variance: Array, panels: int) -> Array:
             return p * expm1_defect(-jnp.clip(ratio, -600, 600)), p * ratio
 
         defect, plain = jax.vmap(node)(nodes.ravel(), weights.ravel())
-        near = jnp.max(jnp.abs(line.centers)) < 2 * jnp.sqrt(variance)
+        # Both hold where N(0, v) is as wide as p_v; where it is narrower the nodes of p_v miss it,
+        # but there E_I is of order one, and p r alone cancels nothing.
+        wide = jnp.max(line.variances) < variance
+        near = wide & (jnp.max(jnp.abs(line.centers)) < 2 * jnp.sqrt(variance))
         rounding = jnp.where(near, jnp.sum(jnp.abs(defect)), jnp.sum(jnp.abs(plain)))
         return jnp.where(near, jnp.sum(defect), jnp.sum(plain)), 512 * EPS * rounding
 
