@@ -119,7 +119,9 @@ def finding(table: pd.DataFrame) -> str:
     """Where along the path the errors arise, and how the parts compare."""
     sentences = []
     few = table[table["steps"] == table["steps"].min()]
-    for (target, name), rows in few.groupby(["target", "schedule"], sort=False):
+    designs = few[["target", "schedule"]].drop_duplicates().itertuples(index=False)
+    for target, name in designs:
+        rows = few[(few["target"] == target) & (few["schedule"] == name)]
         steps, whole = rows[rows["part"] == "step"], rows[rows["part"] == "budget"].iloc[0]
         top = steps.loc[steps["discretization"].idxmax()]
         sentences.append(

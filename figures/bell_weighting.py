@@ -59,7 +59,7 @@ def draw(table: pd.DataFrame) -> Figure:
             _totals(panel_axes, totals[totals["schedule"] == name], name == "edm")
             panel(panel_axes, letter, f"total weightings on {DESIGNS[name].label}'s levels")
         lines, labels = axes[1, 0].get_legend_handles_labels()
-        figure.legend(lines, labels, loc="outside lower center", ncols=6, handlelength=2.6)
+        figure.legend(lines, labels, loc="outside lower center", ncols=3, handlelength=2.6)
     return figure
 
 
@@ -67,15 +67,15 @@ def _bell(axes: Axes, table: pd.DataFrame, grids: pd.DataFrame) -> None:
     """Panel a."""
     curves = table[table["part"] == "bell"]
     peaks = table[table["part"] == "peak"].set_index("reading")
-    for reading, line in (("at a level", "-"), ("per unit of ln sigma", (0, (5, 1.6)))):
+    bell = r"\beta_{\mathrm{EDM}}(\sigma)"
+    readings = (
+        ("at a level", "-", f"${bell}$"),
+        ("per unit of ln sigma", (0, (5, 1.6)), rf"$\sigma{bell}$"),
+    )
+    for reading, line, text in readings:
         curve = curves[curves["reading"] == reading]
         axes.semilogx(curve["sigma"], curve["relative"], color=BLACK, linestyle=line)
-        top = float(peaks.loc[reading, "sigma"])
-        text = (
-            r"$\beta_{\mathrm{EDM}}(\sigma)$"
-            if line == "-"
-            else r"$\sigma\,\beta_{\mathrm{EDM}}(\sigma)$"
-        )
+        top = float(peaks["sigma"][reading])
         axes.annotate(
             f"{text}\ntop at {top:.3g}",
             (top, 1),
@@ -85,17 +85,20 @@ def _bell(axes: Axes, table: pd.DataFrame, grids: pd.DataFrame) -> None:
             va="bottom",
             fontsize=8,
         )
-    for height, name in ((-0.10, "edm"), (-0.21, "song")):
-        levels = grids[grids["schedule"] == name]["sigma"]
-        look = DESIGNS[name]
-        axes.plot(
-            levels,
-            np.full(len(levels), height),
-            linestyle="none",
-            marker="|",
-            color=look.color,
-            markersize=6,
-        )
+    _ticks(axes, grids)
+    axes.set_ylim(-0.28, 1.55)
+    axes.set_yticks([0, 0.5, 1])
+    axes.set_xlabel(r"noise level $\sigma$ (data units)")
+    axes.set_ylabel("weight, relative to its top")
+    panel(axes, "a", "EDM's bell, in two readings")
+
+
+def _ticks(axes: Axes, grids: pd.DataFrame) -> None:
+    """The noise levels of both schedules, as ticks below the bell."""
+    for height, name in ((-0.09, "edm"), (-0.21, "song")):
+        levels, look = grids[grids["schedule"] == name]["sigma"], DESIGNS[name]
+        heights = np.full(len(levels), height)
+        axes.plot(levels, heights, "|", color=look.color, markersize=6)
         axes.annotate(
             look.label,
             (1, height),
@@ -106,11 +109,6 @@ def _bell(axes: Axes, table: pd.DataFrame, grids: pd.DataFrame) -> None:
             va="center",
             fontsize=8,
         )
-    axes.set_ylim(-0.28, 1.22)
-    axes.set_yticks([0, 0.5, 1])
-    axes.set_xlabel(r"noise level $\sigma$ (data units)")
-    axes.set_ylabel("weight, relative to its top")
-    panel(axes, "a", "EDM's bell, in two readings")
 
 
 def _schedules(axes: Axes, table: pd.DataFrame, grids: pd.DataFrame) -> None:
@@ -125,19 +123,19 @@ def _schedules(axes: Axes, table: pd.DataFrame, grids: pd.DataFrame) -> None:
         fontsize=8,
         va="bottom",
     )
-    for name, (share, shift) in (("edm", (0.72, (-6, -2))), ("song", (0.3, (-6, -4)))):
-        grid = grids[grids["schedule"] == name]
-        x = 1 - grid["level"] / grid["level"].max()
+    for name, share, shift, side in (("edm", 0.5, 7, "left"), ("song", 0.35, -8, "right")):
+        grid = grids[grids["schedule"] == name].sort_values("level", ascending=False)
+        done = 1 - grid["level"] / grid["level"].max()
         look = DESIGNS[name]
-        axes.semilogy(x, grid["sigma"], markevery=2, **look.kwargs())
-        row = int(round((1 - share) * (len(grid) - 1)))
+        axes.semilogy(done, grid["sigma"], markevery=2, **look.kwargs())
+        height = np.exp(np.interp(share, done, np.log(grid["sigma"])))
         axes.annotate(
             look.label,
-            (x.iloc[row], grid["sigma"].iloc[row]),
-            shift,
-            ha="right",
-            va="top",
+            (share, height),
+            (shift, 0),
             textcoords="offset points",
+            ha=side,
+            va="bottom" if side == "left" else "top",
             color=look.color,
         )
     axes.set_xlabel("share of the sampler's steps done")
