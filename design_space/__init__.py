@@ -7,7 +7,29 @@ used and never changes JAX's global state.
 import importlib
 import sys
 import types
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what editors and type checkers see of the lazy names
+    from design_space import weightings as weightings
+    from design_space.errors.particles import marginal_kl_by_particles as marginal_kl_by_particles
+    from design_space.evaluate import Evaluation as Evaluation
+    from design_space.evaluate import evaluate as evaluate
+    from design_space.numerics.estimate import Estimate as Estimate
+    from design_space.optimal.path import path_optimal as path_optimal
+    from design_space.sampling.simulate import simulate as simulate
+    from design_space.schedules.named import edm as edm
+    from design_space.schedules.named import schedule as schedule
+    from design_space.schedules.named import song as song
+    from design_space.schedules.schedule import Schedule as Schedule
+    from design_space.scores.affine import AffineScore as AffineScore
+    from design_space.scores.exact import exact_score as exact_score
+    from design_space.scores.function import function_score as function_score
+    from design_space.scores.function import host_score as host_score
+    from design_space.scores.perturbed import scaled_score as scaled_score
+    from design_space.scores.perturbed import shifted_score as shifted_score
+    from design_space.targets.empirical import Empirical as Empirical
+    from design_space.targets.gaussian import Gaussian as Gaussian
+    from design_space.targets.mixture import GaussianMixture as GaussianMixture
 
 _HOMES = {
     "AffineScore": "design_space.scores.affine",
@@ -32,7 +54,29 @@ _HOMES = {
     "weightings": "design_space.weightings",
 }
 
-__all__ = sorted(_HOMES)
+
+__all__ = [
+    "AffineScore",
+    "Empirical",
+    "Estimate",
+    "Evaluation",
+    "Gaussian",
+    "GaussianMixture",
+    "Schedule",
+    "edm",
+    "evaluate",
+    "exact_score",
+    "function_score",
+    "host_score",
+    "marginal_kl_by_particles",
+    "path_optimal",
+    "scaled_score",
+    "schedule",
+    "shifted_score",
+    "simulate",
+    "song",
+    "weightings",
+]
 
 
 class _Package(types.ModuleType):
@@ -58,4 +102,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return list(__all__)

@@ -135,6 +135,6 @@ def test_the_root_hands_on_every_name_twice():
         first, second = getattr(root, name), getattr(root, name)
         assert first is second
         assert name == "weightings" or callable(first), name
-    assert sorted(dir(root)) == sorted(root.__all__)
+    assert sorted(dir(root)) == sorted(root.__all__) == sorted(root._HOMES)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = root.nothing
