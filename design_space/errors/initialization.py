@@ -12,7 +12,7 @@ from design_space.numerics.statistics import interval_factor
 from design_space.scores.exact import complement_target
 from design_space.targets.base import AbstractTarget, Components
 from design_space.targets.gaussian import Gaussian
-from design_space.targets.line import Line, panel_count, rule
+from design_space.targets.line import Line, at_point, panel_count, rule
 from design_space.targets.reduction import Reduction, reduce_to_line
 
 
@@ -39,7 +39,9 @@ def log_ratio_to_noise(
     z = 0.5 * jnp.sum(quadratic - jnp.log1p(values / v), axis=1)
     small = jnp.exp(parts.log_weights) @ jnp.expm1(jnp.minimum(z, 1.0))
     large = jax.nn.logsumexp(parts.log_weights + z)
-    return jnp.where(jnp.max(z) < 1, jnp.log1p(jnp.maximum(small, -0.999)), large)
+    # Only a ratio near one needs care; log1p would floor one near zero.
+    close = (jnp.max(z) < 1) & (small > -0.5)
+    return jnp.where(close, jnp.log1p(jnp.maximum(small, -0.5)), large)
 
 
 @eqx.filter_jit
@@ -58,8 +60,7 @@ def _line_rules(line: Line, variance: Array, panels: int) -> Array:
 
         def node(x: Array, w: Array) -> tuple[Array, Array]:
             ratio = log_ratio_to_noise(parts, x[None], variance)
-            log_p = ratio - 0.5 * (x * x / variance + jnp.log(2 * jnp.pi * variance))
-            p = w * jnp.exp(log_p)
+            p = w * jnp.exp(at_point(line, x, variance).log_density)
             # p (r + e^-r - 1) integrates to the same as p r if the rule holds the mass of both.
             return p * expm1_defect(-jnp.clip(ratio, -600, 600)), p * ratio
 

@@ -9,9 +9,16 @@ and the expectation of the product given y is q_N(y) / c_N(y), for any g_j and c
 guess, the smaller the spread: for Gaussian data and its true law there is none. Particles are
 resampled after each step, so that the relative variance of the estimate falls like one over their
 number instead of growing like exp(path KL). The estimate of r = q_N / p_{v_N} is unbiased (Del
-Moral, Feynman-Kac Formulae, 2004, Theorem 7.4.2). The bias of log r, of order one over the
-particles, is removed by comparing the mean of two independent filters with each of them; since
-E r(Y) = 1, r - 1 serves as a control variate of KL = E[-log r].
+Moral, Feynman-Kac Formulae, 2004, Theorem 7.4.2).
+
+Under p_{v_N} alone r may have no variance: the sampler spreads wider than the data. So y is drawn
+in pairs from p_{v_N} and from q_N, and under m = (p + q) / 2
+
+    KL = E_m[2 (r - 1 - log r) / (1 + r)],      0 = E_m[2 (r - 1) / (1 + r)],
+
+where large r do no harm; the second is a control variate of the first. The bias of a function of
+an estimated r, of order one over the particles, is removed by comparing the mean of two independent
+filters with each of them.
 """
 
 import equinox as eqx
@@ -21,8 +28,10 @@ import jax.numpy as jnp
 from design_space import checks
 from design_space.arrays import Array, Float, Key, named_key
 from design_space.errors.guide import Guess, Proposal, log_noise, pilot
+from design_space.numerics.defects import expm1_defect
 from design_space.numerics.estimate import Estimate
 from design_space.numerics.statistics import mean_estimate
+from design_space.sampling.simulate import simulate
 from design_space.schedules.schedule import Schedule
 from design_space.scores.base import AbstractScore
 from design_space.targets.base import AbstractTarget
@@ -48,7 +57,7 @@ class _Level(eqx.Module):
     step: Array
     above: Guess
     here: Guess
-    key: Key
+    key: Array
 
 
 def _levels(schedule: Schedule, guesses: Guess, key: Key) -> _Level:
@@ -173,7 +182,7 @@ def marginal_kl_by_particles(
       schedule: the noise schedule.
       score: the score model.
       key: random key.
-      points: outer draws y ~ p_{v_N}, at least 8.
+      points: outer draws y, half from p_{v_N} and half from q_N, at least 16.
       particles: particles in each of the two filters per point, at least 2.
 
     Returns:
@@ -182,14 +191,32 @@ def marginal_kl_by_particles(
     Raises:
       ValueError: if there are too few points or particles.
     """
-    checks.count("points", points, least=8)
+    checks.count("points", points, least=16)
     checks.count("particles", particles, least=2)
-    y = target.sample(named_key(key, "points"), points, schedule.backward_variances[-1])
+    v, pairs = schedule.backward_variances[-1], points // 2
+    exact = target.sample(named_key(key, "points"), pairs, v)
+    made = simulate(score, schedule, named_key(key, "made"), count=pairs, dim=target.dim)
     log_r = log_density_ratios(
-        target, schedule, score, y, named_key(key, "paths"), filters=2, particles=particles
+        target,
+        schedule,
+        score,
+        jnp.concatenate([exact, made.particles]),
+        named_key(key, "paths"),
+        filters=2,
+        particles=particles,
     )
-    both = jax.nn.logsumexp(log_r, axis=1) - jnp.log(2)
-    # -E log r of one filter exceeds the truth by twice what the mean of two does.
-    bias = both - jnp.mean(log_r, axis=1)
-    corrected = mean_estimate(_with_control(-both - bias, jnp.expm1(both)))
-    return Estimate(corrected.value, corrected.error + 0.5 * jnp.abs(jnp.mean(bias)), "monte carlo")
+    both = _terms(jax.nn.logsumexp(log_r, axis=1) - jnp.log(2))
+    bias = jnp.mean(_terms(log_r), axis=2) - both
+    values, control = jnp.mean((both - bias).reshape(2, 2, pairs), axis=1)
+    corrected = mean_estimate(_with_control(values, control))
+    removed = 0.5 * jnp.abs(jnp.mean(bias[0]))
+    return Estimate(corrected.value, corrected.error + removed, "monte carlo")
+
+
+def _terms(log_r: Float[Array, "points ..."]) -> Float[Array, "2 points ..."]:
+    """The terms of the KL and of its control variate under the equal mixture of p and q."""
+    share = 2 * jax.nn.sigmoid(-log_r)  # p / m = 2 / (1 + r)
+    # For r > 1, share (r - 1 - log r) without the overflow of r.
+    small = share * expm1_defect(jnp.minimum(log_r, 0.0))
+    large = 2 * jnp.tanh(log_r / 2) - share * log_r
+    return jnp.stack([jnp.where(log_r < 0, small, large), 2 * jnp.tanh(log_r / 2)])
