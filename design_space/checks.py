@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from design_space.arrays import is_concrete
+from design_space.arrays import Array, is_concrete
 
 _NOT_NUMBERS = "bcSUmM"  # NumPy would turn truth values, complex numbers, texts, dates into floats
 
@@ -25,7 +25,8 @@ def refusal(field: str, value: object, domain: str, remedy: str) -> ValueError:
     Returns:
       The error, for the caller to raise.
     """
-    shown = " ".join(repr(value).split())
+    plain = value.tolist() if isinstance(value, np.ndarray | np.generic | Array) else value
+    shown = " ".join(repr(plain).split())
     if len(shown) > 120:
         shown = shown[:100] + "..." + shown[-15:]
     return ValueError(f"{field} = {shown}: must be {domain}; {remedy}")

@@ -51,7 +51,7 @@ def test_nonempty():
     np.testing.assert_array_equal(checks.nonempty("mean", [3], 1), [3.0])
     check_message(
         lambda: checks.nonempty("mean", [], 1),
-        *("mean", "array([], dtype=float64)", "an array with entries", "give at least one number"),
+        *("mean", "[]", "an array with entries", "give at least one number"),
     )
 
 
@@ -60,7 +60,7 @@ def test_nonempty():
     [
         (checks.finite, "1", "'1'", "a number", "give a number, without quotes"),
         (checks.finite, True, "True", "a number", "give a number, without quotes"),
-        (checks.finite, np.bool_(1), "np.True_", "an array of numbers", "check its entries"),
+        (checks.finite, np.bool_(1), "True", "an array of numbers", "check its entries"),
         (checks.finite, None, "None", "finite", "remove the infinite or NaN entries"),
         (checks.finite, [1.0], "[1.0]", "an array of rank 0, not 1", "check the brackets"),
         (checks.finite, NAN, "nan", "finite", "remove the infinite or NaN entries"),
@@ -117,8 +117,8 @@ def test_relations_refuse():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([], r"w = array\(\[\].*\): must be non-negative, .*; check the signs"),
-        ([1.5, -0.5], r"w = array\(\[ 1\.5, -0\.5\]\): must be non-negative, .*; check the signs"),
+        ([], r"w = \[\]: must be non-negative, .*; check the signs"),
+        ([1.5, -0.5], r"w = \[1\.5, -0\.5\]: must be non-negative, .*; check the signs"),
         ([0.5, 0.6], r"w = .*: must be a vector that sums to 1, not 1\.1; divide by the sum"),
         ([[1.0]], r"w = \[\[1\.0\]\]: must be an array of rank 1, not 2; check the brackets"),
         ([NAN, 1], r"w = \[nan, 1\]: must be finite; .*"),
@@ -138,7 +138,7 @@ def test_probabilities_lose_their_rounding():
 @pytest.mark.parametrize(
     ("value", "dim", "message"),
     [
-        ([[1.0, 0.0]], 2, r"S = array\(\[\[1\., 0\.\]\]\): must be a 2 x 2 matrix; match .*mean"),
+        ([[1.0, 0.0]], 2, r"S = \[\[1\.0, 0\.0\]\]: must be a 2 x 2 matrix; match .*mean"),
         ([[1.0]], 2, r"S = .*: must be a 2 x 2 matrix; match the dimension of the mean"),
         ([1.0], 1, r"S = \[1\.0\]: must be an array of rank 2, not 1; check the brackets"),
         ([[1.0, 0.1], [0.2, 1.0]], 2, r"S = .*: must be symmetric; replace it by \(A \+ A\^T\)/2"),
@@ -163,7 +163,7 @@ def test_covariance_passes_rounding_and_singular_matrices():
 def test_long_values_are_shortened_and_line_breaks_removed():
     message = str(checks.refusal("points", np.arange(900.0).reshape(300, 3), "short", "cut"))
     assert "\n" not in message
-    assert re.fullmatch(r"points = array\(.{94}\.\.\..{15}: must be short; cut", message)
+    assert re.fullmatch(r"points = \[\[0\.0, .{93}\.\.\..{15}: must be short; cut", message)
 
 
 def test_traced_values_pass():

@@ -41,7 +41,7 @@ BAD = {
     ),
     "diagonal sign": (
         lambda: Gaussian.diagonal([0.0], [-1.0]),
-        r"variances = array\(\[-1\.\]\): must be at least 0; check the signs",
+        r"variances = \[-1\.0\]: must be at least 0; check the signs",
     ),
     "diagonal empty": (lambda: Gaussian.diagonal([], []), r"mean = .*: must be an array with"),
     "isotropic dim": (
