@@ -1,6 +1,7 @@
 """The console script `design-space`. Commands import what they need when they run."""
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from enum import StrEnum
@@ -64,11 +65,33 @@ def refuses_bad_input(command: Callable[..., None]) -> Callable[..., None]:
     return guarded
 
 
-def enable_x64() -> None:
-    """Switches JAX to 64-bit floats, which exact quantities need."""
+def prepare_jax() -> None:
+    """Switches JAX to 64-bit floats, and keeps what it compiles for the next start."""
     import jax
 
     jax.config.update("jax_enable_x64", True)
+    cache = compilation_cache()
+    if cache is not None and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def compilation_cache() -> Path | None:
+    """Where compiled code is kept: the user's cache folder, or nowhere.
+
+    DESIGN_SPACE_CACHE names another folder, or is "off". JAX's own JAX_COMPILATION_CACHE_DIR goes
+    first. A folder that cannot be written is not used.
+    """
+    chosen = os.environ.get("DESIGN_SPACE_CACHE")
+    if chosen == "off":
+        return None
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = Path(chosen) if chosen else user / "design-space" / "jax"
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return cache if os.access(cache, os.W_OK) else None
 
 
 def _show_version(wanted: bool) -> bool:
@@ -111,7 +134,7 @@ def evaluate(
     latex: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write LaTeX.")] = None,
 ) -> None:
     """One design -> its error budget, and the bounds beside it."""
-    enable_x64()
+    prepare_jax()
     from design_space.commands.evaluate import run
 
     run(spec, overrides or [], as_json=as_json, seed=seed, samples=samples, csv=csv, latex=latex)
@@ -133,7 +156,7 @@ def reproduce(
     ] = None,
 ) -> None:
     """Analyses -> tables, figures and a report; what is up to date is not computed again."""
-    enable_x64()
+    prepare_jax()
     from design_space.commands.reproduce import reproduce as run
 
     status = run(names or [], preset.value, out, quiet, gallery)
@@ -149,7 +172,7 @@ def bench(
     ] = False,
 ) -> None:
     """The benchmark table of this machine."""
-    enable_x64()
+    prepare_jax()
     from design_space.commands.bench import run
 
     run(as_json=as_json)

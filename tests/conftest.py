@@ -1,6 +1,10 @@
 """Test set-up: float64, strict rank promotion, and shapes checked by beartype."""
 
+import os
+
 from jaxtyping import install_import_hook
+
+os.environ["DESIGN_SPACE_CACHE"] = "off"  # tests compile for themselves
 
 _hook = install_import_hook(["design_space"], "beartype.beartype")
 _hook.__enter__()  # before the first import of the package, for the whole session

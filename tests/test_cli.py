@@ -1,6 +1,7 @@
 """The console script: what it prints, where, and how it refuses."""
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -13,7 +14,7 @@ from specifications import CONTRACT, PLAIN
 from typer.testing import CliRunner
 
 import design_space as ds
-from design_space.cli import app
+from design_space.cli import app, compilation_cache
 
 QUANTITIES = ("initialization", "discretization", "score", "path_kl", "marginal_kl", "w2")
 
@@ -167,3 +168,33 @@ class TestStart:
         assert done.returncode == 0, done.stderr
         for command in ("evaluate", "reproduce", "bench"):
             assert command in done.stdout
+
+
+class TestCompilationCache:
+    """What the command line keeps between starts."""
+
+    def test_it_can_be_switched_off(self, monkeypatch):
+        monkeypatch.setenv("DESIGN_SPACE_CACHE", "off")
+        assert compilation_cache() is None
+
+    def test_it_lies_in_the_users_cache_folder(self, monkeypatch, tmp_path):
+        monkeypatch.delenv("DESIGN_SPACE_CACHE")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        assert compilation_cache() == tmp_path / "design-space" / "jax"
+        assert (tmp_path / "design-space" / "jax").is_dir()
+
+    def test_a_folder_that_cannot_be_made_is_not_used(self, monkeypatch, tmp_path):
+        (tmp_path / "file").write_text("in the way")
+        monkeypatch.setenv("DESIGN_SPACE_CACHE", str(tmp_path / "file" / "cache"))
+        assert compilation_cache() is None
+
+    def test_a_second_start_gives_the_same_numbers_from_it(self, gaussian, tmp_path):
+        command = [sys.executable, "-m", "design_space.cli", "evaluate", str(gaussian), "--json"]
+        environment = os.environ | {"DESIGN_SPACE_CACHE": str(tmp_path / "cache")}
+        first, second = (
+            subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+            for _ in range(2)
+        )
+        assert list((tmp_path / "cache").iterdir())
+        assert first.stdout == second.stdout
+        assert second.stderr == ""
