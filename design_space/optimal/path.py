@@ -129,6 +129,16 @@ def _start(profile: Profile, low: float, high: float, steps: int) -> tuple[np.nd
     return _equidistributed(table, slope, steps), steepness
 
 
+def _solved(diagonal: np.ndarray, beside: np.ndarray, right: np.ndarray) -> np.ndarray | None:
+    """Solves a symmetric tridiagonal system; None if it is not positive definite."""
+    if len(right) == 1:
+        return right / diagonal if diagonal[0] > 0 else None
+    try:
+        return solveh_banded(np.vstack([np.concatenate([[0.0], beside]), diagonal]), right)
+    except np.linalg.LinAlgError:
+        return None
+
+
 def _newton(profile: Profile, grid: np.ndarray, steepness: Any) -> np.ndarray:
     """Solves dF/dv_j = 0 for the inner points; `grid` descends. Keeps the order of the points."""
     v = grid.copy()
@@ -138,15 +148,12 @@ def _newton(profile: Profile, grid: np.ndarray, steepness: Any) -> np.ndarray:
         gradient = information[1:-1] - information[:-2] + h * slope[1:-1]
         curvature = slope[1:-1] * steepness(np.log(v[1:-1])) / v[1:-1]
         diagonal = -(2 * slope[1:-1] + h * curvature)
-        # A convex model: where the second derivative has the wrong sign, lean on the first.
-        diagonal = np.maximum(diagonal, -1.01 * (slope[1:-1] + slope[:-2]) * 0.5)
-        band = np.vstack([np.concatenate([[0.0], slope[1:-2]]), diagonal])
-        try:
-            move = solveh_banded(band, gradient)
-        except np.linalg.LinAlgError:
-            move = gradient / diagonal
+        move = _solved(diagonal, slope[1:-2], gradient)
+        if move is None:  # no maximum near: climb along a diagonal that dominates what is beside
+            dominant = -1.01 * (slope[1:-1] + slope[:-2]) * 0.5
+            move = gradient / np.maximum(diagonal, dominant)
         gaps = np.minimum(v[:-2] - v[1:-1], v[1:-1] - v[2:])
-        v[1:-1] += move * min(1.0, 0.4 / float(np.max(np.abs(move) / gaps)))
+        v[1:-1] += move / max(1.0, float(np.max(np.abs(move) / gaps)) / 0.4)
         if np.max(np.abs(move) / v[1:-1]) < _TOLERANCE:
             break
     return v
