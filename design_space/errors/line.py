@@ -55,6 +55,9 @@ def _log_densities(line: Line, variance: Array, x: Array) -> Array:
     return jax.vmap(lambda y: at_point(line, y, variance).log_density)(x)
 
 
+_defects = eqx.filter_jit(expm1_defect)
+
+
 class _Comparison(NamedTuple):
     """KL and squared W2, the defect of the mass of q, and the part of the KL that is not resolved.
 
@@ -74,7 +77,7 @@ def _compare(line: Line, variance: Array, density: LineDensity, grid: Grid) -> _
     z = log_q - log_p
     p, q = np.exp(log_p), np.exp(log_q)
     # p log(p/q) + q - p = p (e^z - 1 - z) has no sign changes; where q outgrows p, as it stands.
-    defects = np.asarray(expm1_defect(jnp.asarray(np.minimum(z, 1.0))))
+    defects = np.asarray(_defects(jnp.asarray(np.minimum(z, 1.0))))
     terms = np.where(z < 1, p * defects, q - p - p * z)
     cut = log_q < np.max(density.log_values) + 0.75 * LEAST_LOG
     outside = cut | (x < own.origin) | (x > own.end)

@@ -170,8 +170,10 @@ def marginal_errors(
     """
     found = _gaussian(target, schedule, score) if isinstance(target, Gaussian) else None
     found = _line(target, schedule, score) if found is None else found
+    if found is not None:
+        return found
     key = named_key(key, "marginal")
-    found = _affine(target, schedule, score, key, samples) if found is None else found
+    found = _affine(target, schedule, score, key, samples)
     if found is not None:
         return found
     points = max(16, samples // _OUTER)
