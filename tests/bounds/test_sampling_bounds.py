@@ -27,7 +27,6 @@ def excess(x):
     return x - mp.log1p(x)
 
 
-
 def grid_of(schedule):
     """Exact noise variances and times in the sampler's order, as mpf."""
     sigmas = [exact(s) for s in np.asarray(schedule.backward_sigmas)]
