@@ -64,7 +64,7 @@ def test_divergences_are_positive_and_the_path_dominates(sigmas, mean, lam, fact
     assert values["marginal_kl"] <= values["path_kl"] + slack
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(seeds)
 def test_three_errors_add_up_to_the_divergence_of_the_joint_laws(seed):
     """KL between the normal laws of (X_0, ..., X_N) and (Y_0, ..., Y_N), by linear algebra."""
@@ -139,7 +139,7 @@ def on_line(weights, means, variances_):
     )
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(high_levels, mixtures, st.permutations(range(3)))
 def test_the_order_of_components_does_not_matter(sigmas, parts, order):
     schedule = Schedule.from_sigmas(sigmas)
@@ -153,7 +153,7 @@ def test_the_order_of_components_does_not_matter(sigmas, parts, order):
     assert float(a.marginal_kl.value) <= float(a.path_kl.value) + slack
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(high_levels, mixtures, st.integers(0, 6), st.floats(0.05, 0.95))
 def test_refining_a_grid_of_a_mixture(sigmas, parts, place, share):
     target = on_line(*parts)
@@ -168,7 +168,7 @@ def test_refining_a_grid_of_a_mixture(sigmas, parts, place, share):
     assert float(fine.value) <= float(coarse.value + coarse.error + fine.error)
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(high_levels, vectors, st.floats(0.01, 10.0), st.floats(0.1, 0.9), factors, vectors)
 def test_equal_components_in_three_dimensions_are_the_gaussian(
     sigmas, mean, std, weight, factor, shift
@@ -183,7 +183,7 @@ def test_equal_components_in_three_dimensions_are_the_gaussian(
     assert_same(one, other)
 
 
-@settings(max_examples=6)
+@settings(max_examples=4)
 @given(high_levels, mixtures, seeds)
 def test_a_mixture_on_a_line_in_space_splits_off_its_gaussian_complement(sigmas, parts, seed):
     """Along the line the mixture, across it a Gaussian, whose errors add."""

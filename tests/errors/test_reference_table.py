@@ -16,7 +16,7 @@ from design_space.targets.mixture import GaussianMixture
 TABLE = load()
 PARTS = ("initialization", "score", "discretization", "path_kl")
 # Rows of other sizes cost a compilation each; they come with the slow tests.
-QUICK = {"edm-10", "song-10", "edm-20", "song-20", "song-100", "edm-500", "song-500"}
+QUICK = {"edm-5", "edm-10", "song-10", "edm-20", "song-20", "song-100", "edm-500", "song-500"}
 
 
 def rows(kind):
@@ -76,7 +76,7 @@ def test_the_condition_number_is_that_of_the_difference_of_variances(row):
     )
 
 
-@pytest.mark.parametrize("row", TABLE["affine"], ids=lambda row: row["name"])
+@pytest.mark.parametrize("row", rows("affine"))
 def test_affine_scores_that_do_not_commute(row):
     target = Gaussian(row["mean"], np.array(row["covariance"]))
     score = AffineScore(row["sigmas"][:-1], np.array(row["slopes"]), np.array(row["intercepts"]))
