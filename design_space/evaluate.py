@@ -1,5 +1,7 @@
 """One design in, one row out: the error budget, and the bounds listed beside it."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -86,6 +88,24 @@ def _mmse(target: AbstractTarget, variances: Array) -> Array | None:
     return None
 
 
+def _check_kinds(target: object, schedule: object, score: object) -> None:
+    """Refuses what is not a target, a schedule or a score, with the way to make one."""
+    kinds = (
+        ("target", target, AbstractTarget, "a target", "build one, for instance ds.Empirical(x)"),
+        ("schedule", schedule, Schedule, "a schedule", "build one, for instance ds.edm(steps=50)"),
+        (
+            "score",
+            score,
+            AbstractScore | None,
+            "a score",
+            "wrap a JAX function in ds.function_score, any other in ds.host_score",
+        ),
+    )
+    for field, value, kind, domain, remedy in kinds:
+        if not isinstance(value, kind):
+            raise checks.refusal(field, value, domain, remedy)
+
+
 @eqx.filter_jit
 def _bounds(
     target: AbstractTarget, schedule: Schedule, mismatches: Array, mmse: Array | None
@@ -97,9 +117,9 @@ def _bounds(
 
 
 def evaluate(
-    target: AbstractTarget,
-    schedule: Schedule,
-    score: AbstractScore | None = None,
+    target: Any,
+    schedule: Any,
+    score: Any = None,
     *,
     seed: int = 0,
     samples: int = 4096,
@@ -120,8 +140,10 @@ def evaluate(
       The evaluation; every entry has `value`, `error` and `method`.
 
     Raises:
-      ValueError: if samples is below 64, or JAX's 64-bit floats are switched off.
+      ValueError: if samples is below 64, JAX's 64-bit floats are switched off, an argument is of
+        another kind, or the score has another shape or is not finite at some noise level.
     """
+    _check_kinds(target, schedule, score)
     checks.count("seed", seed, least=0)
     float64(0.0)
     key: Key = jax.random.key(seed)

@@ -5,9 +5,11 @@ KL_path = E_I + E_S + E_D, and the marginal KL(p_{v_N} | q_N) never exceeds it.
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from design_space import checks
-from design_space.arrays import Key
+from design_space.arrays import Key, is_concrete
 from design_space.errors.discretization import discretization_errors, summed
 from design_space.errors.initialization import initialization_error
 from design_space.errors.marginal import marginal_errors, square_root
@@ -69,13 +71,14 @@ def error_budget(
     checks.count("samples", samples, least=64)
     score = exact_score(target) if score is None else score
     key = jax.random.key(0) if key is None else key
+    _check_score(score, target, schedule)
     variances, steps = schedule.backward_variances, schedule.backward_variance_steps
     initialization = initialization_error(target, variances[0], key, samples)
     per_step = discretization_errors(target, variances, steps, key, samples)
     per_score = score_errors(target, schedule, score, key, samples)
     marginals = marginal_errors(target, schedule, score, key, samples)
     discretization, score_total = summed(per_step), summed(per_score)
-    return ErrorBudget(
+    budget = ErrorBudget(
         initialization,
         discretization,
         score_total,
@@ -85,3 +88,27 @@ def error_budget(
         per_step,
         per_score,
     )
+    if is_concrete(schedule):
+        return budget
+    falling = (variances[-1] > 0) & jnp.all(steps > 0)
+    return jax.tree.map(lambda leaf: jnp.where(falling, leaf, jnp.nan), budget)
+
+
+def _check_score(score: AbstractScore, target: AbstractTarget, schedule: Schedule) -> None:
+    """Asks a concrete score for one point at every level, before anything long begins.
+
+    Raises:
+      ValueError: if its shape is not that of the point, or it is not finite.
+    """
+    if score.is_exact_for(target) or not is_concrete(score, target, schedule):
+        return
+    point, sigmas = target.mean(), schedule.backward_sigmas[:-1]
+    score(point, sigmas[0])  # raises on a wrong shape
+    values = np.asarray(jax.vmap(lambda sigma: score(point, sigma))(sigmas))
+    bad = ~np.all(np.isfinite(values), axis=1)
+    if np.any(bad):
+        level = float(sigmas[int(np.argmax(bad))])
+        raise ValueError(
+            f"score(x, {level:.6g}) = NaN or infinite at the mean of the data: must be finite at "
+            "every noise level of the schedule; check it there, and an affine score for its levels"
+        )

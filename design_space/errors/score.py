@@ -33,6 +33,7 @@ def _affine_mismatch(target: Gaussian, found: Deviation, sigmas: Array) -> tuple
     off = 16 * EPS * jnp.sqrt(target.dim) / jnp.min(total, axis=1)
     spread = jnp.sum(total, axis=1) + target.mean_vector @ target.mean_vector
     square_off = jnp.where(jnp.any(columns > 0, axis=1), off**2 * spread, 0.0)
+    square_off += jnp.sum((16 * EPS * found.size) ** 2, axis=1)
     return value, 256 * EPS * value + 2 * jnp.sqrt(value * square_off) + square_off
 
 

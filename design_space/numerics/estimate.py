@@ -8,8 +8,8 @@ import numpy as np
 
 from design_space.arrays import Array, ArrayLike, Float
 
-Method = Literal["closed form", "quadrature", "monte carlo"]
-_ORDER: tuple[Method, ...] = ("closed form", "quadrature", "monte carlo")
+Method = Literal["closed form", "quadrature", "monte carlo", "unavailable"]
+_ORDER: tuple[Method, ...] = ("closed form", "quadrature", "monte carlo", "unavailable")
 
 
 def weakest(*methods: Method) -> Method:
@@ -26,7 +26,7 @@ class Estimate(eqx.Module):
     Attributes:
       value: the quantity, a number or an array of them; NaN where it cannot be had.
       error: its error, same shape and unit.
-      method: "closed form", "quadrature" or "monte carlo".
+      method: "closed form", "quadrature" or "monte carlo"; "unavailable" with a reason.
       condition: where cancellation is in the problem, the factor by which it magnifies rounding:
         the sum of the absolute parts over the absolute value of the whole.
       reason: why the value cannot be had, or None.
@@ -42,7 +42,7 @@ class Estimate(eqx.Module):
     def unavailable(reason: str) -> "Estimate":
         """An estimate that could not be had, with its reason."""
         nan = jnp.asarray(jnp.nan)
-        return Estimate(nan, nan, "closed form", reason=reason)
+        return Estimate(nan, nan, "unavailable", reason=reason)
 
     def __add__(self, other: "Estimate") -> "Estimate":
         """The sum; errors add, and the method is the weaker one."""

@@ -214,6 +214,11 @@ def path_optimal(
     if isinstance(target, Gaussian) and _is_round(target):
         sigmas = geometric_sigmas(target.eigenvalues[0], steps, sigma_min, sigma_max)
         return _schedule(sigmas)
+    if not is_concrete(target, sigma_min, sigma_max):
+        raise ValueError(
+            "target = traced: must be concrete unless it is Gaussian in one dimension, since the "
+            "grid is searched for on the host; call path_optimal outside jit and vmap"
+        )
     key = jax.random.key(0) if key is None else key
     low, high = float(sigma_min) ** 2, float(sigma_max) ** 2
     profile = _profile(target, low, high, key, samples)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from design_space.arrays import Scalar, float64
-from design_space.checks import count, one_of, ordered, positive
+from design_space.checks import count, one_of, ordered, positive, refusal
 from design_space.schedules.schedule import Schedule
 from design_space.schedules.time import (
     AbstractTimeSchedule,
@@ -27,6 +27,9 @@ TIMES: dict[str, Callable[[Scalar], AbstractTimeSchedule]] = {
     "cosine": lambda rho: Cosine(),
 }
 """Time schedules that can be named there; each is built from rho, which only one of them uses."""
+
+MOST_STEPS = 10_000_000
+"""More steps than any sampler takes; a slip of the keyboard, not a design."""
 
 
 def schedule(
@@ -63,6 +66,8 @@ def schedule(
     Source: Table 1 and appendix I.1 of arXiv 2406.12839.
     """
     steps = count("steps", steps)
+    if steps > MOST_STEPS:
+        raise refusal("steps", steps, f"at most {MOST_STEPS:,}", "take fewer steps")
     sigma_min, sigma_max = positive("sigma_min", sigma_min), positive("sigma_max", sigma_max)
     ordered("sigma_min", sigma_min, "sigma_max", sigma_max)
     if isinstance(variance, str):

@@ -7,7 +7,7 @@ import numpy as np
 
 from design_space import checks
 from design_space.arrays import Array, Float, Scalar, float64, is_concrete
-from design_space.scores.base import AbstractScore, Deviation
+from design_space.scores.base import AbstractScore, Deviation, affine_deviation
 from design_space.targets.gaussian import Gaussian
 
 _SAME_LEVEL = 1e-9  # relative distance at which two noise levels count as one
@@ -36,6 +36,8 @@ class AffineScore(AbstractScore):
         sigmas = checks.nonempty("sigmas", sigmas, 1)
         if is_concrete(sigmas) and np.any(sigmas <= 0):
             raise checks.refusal("sigmas", sigmas, "above 0", "leave out the level zero")
+        if is_concrete(sigmas) and len(np.unique(sigmas)) < len(sigmas):
+            raise checks.refusal("sigmas", sigmas, "distinct", "give each level once")
         slopes = checks.numbers("slopes", slopes, (1, 2, 3))
         checks.same_dimension("len(slopes)", len(slopes), "sigmas", len(sigmas))
         self.sigmas, self.slopes, self.intercepts = float64(sigmas), float64(slopes), None
@@ -51,6 +53,10 @@ class AffineScore(AbstractScore):
 
     def coefficients(self, sigma: Scalar, dim: int) -> tuple[Array, Array]:
         """A (diagonal [dim] or matrix [dim, dim]) and b [dim]; NaN at a foreign level."""
+        for field in ("slopes", "intercepts"):
+            given = getattr(self, field)
+            if given is not None and given.ndim > 1:
+                checks.same_dimension(f"{field}.shape[1]", given.shape[1], "the data", dim)
         distance = jnp.abs(self.sigmas / sigma - 1)
         i = jnp.argmin(distance)
         known = distance[i] < _SAME_LEVEL
@@ -68,13 +74,5 @@ class AffineScore(AbstractScore):
     def deviation(self, target: Gaussian, sigma: Scalar) -> Deviation | None:
         """E = A + (S + v)^{-1}, e = A m + b, in the eigenbasis of S; see AbstractScore."""
         slope, intercept = self.coefficients(sigma, target.dim)
-        exact = 1 / (target.eigenvalues + sigma * sigma)
-        mean = target.mean_vector
-        at_mean = (slope @ mean if slope.ndim == 2 else slope * mean) + intercept
-        e = target.into_basis(at_mean)
-        if slope.ndim == 1 and (target.basis is None or self.slopes.ndim == 1):
-            return Deviation(slope + exact, e)  # a multiple of the identity is so in any basis
-        matrix = slope if slope.ndim == 2 else jnp.diag(slope)
-        if target.basis is not None:
-            matrix = target.basis.T @ matrix @ target.basis
-        return Deviation(matrix + jnp.diag(exact), e)
+        slope = slope[0] if self.slopes.ndim == 1 else slope
+        return affine_deviation(target, sigma, slope, intercept)

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 
 from design_space.arrays import Array, Float, Scalar
 from design_space.targets.base import AbstractTarget
@@ -20,10 +21,13 @@ class Deviation(eqx.Module):
     Attributes:
       slope: E, its diagonal [dim] if it commutes with S, else the matrix [dim, dim].
       intercept: e, shape [dim].
+      size: where e is a difference, the size of what it is a difference of, which sets its
+        rounding, shape [dim]; else zero.
     """
 
-    slope: Float[Array, " dim"] | Float[Array, "dim dim"]
-    intercept: Float[Array, " dim"]
+    slope: Float[Array, "..."]
+    intercept: Float[Array, "..."]
+    size: Float[Array, "..."]
 
 
 class AbstractScore(eqx.Module):
@@ -68,6 +72,32 @@ class AbstractScore(eqx.Module):
           reduction: its reduction to a line.
         """
         return None
+
+
+def affine_deviation(
+    target: Gaussian,
+    sigma: Scalar,
+    slope: Float[Array, "..."],
+    intercept: Float[Array, " dim"],
+) -> Deviation:
+    """The deviation of A x + b: E = A + (S + v)^{-1}, e = A m + b, in the eigenbasis of S.
+
+    Args:
+      target: the Gaussian data law.
+      sigma: noise level.
+      slope: A, a number, its diagonal [dim] or the matrix [dim, dim].
+      intercept: b, shape [dim].
+    """
+    exact, mean = 1 / (target.eigenvalues + sigma * sigma), target.mean_vector
+    moved = slope @ mean if slope.ndim == 2 else slope * mean
+    size = jnp.abs(moved) + jnp.abs(intercept)
+    e = target.into_basis(moved + intercept)
+    if slope.ndim == 0 or target.basis is None:  # a number is a number in any basis
+        size = size if target.basis is None else jnp.broadcast_to(jnp.linalg.norm(size), e.shape)
+        return Deviation(slope + (exact if slope.ndim < 2 else jnp.diag(exact)), e, size)
+    size = jnp.broadcast_to(jnp.linalg.norm(size), e.shape)  # a rotation mixes the coordinates
+    matrix = slope if slope.ndim == 2 else jnp.diag(slope)
+    return Deviation(target.basis.T @ matrix @ target.basis + jnp.diag(exact), e, size)
 
 
 def deviations(

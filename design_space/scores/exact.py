@@ -5,8 +5,9 @@ from typing import ClassVar, final
 import equinox as eqx
 import jax.numpy as jnp
 
+from design_space import checks
 from design_space.arrays import Array, Float, Scalar, is_concrete
-from design_space.scores.base import AbstractScore, Deviation, SplitScore
+from design_space.scores.base import AbstractScore, Deviation, SplitScore, affine_deviation
 from design_space.targets.base import AbstractTarget, Components
 from design_space.targets.gaussian import Gaussian
 from design_space.targets.mixture import GaussianMixture
@@ -56,11 +57,19 @@ class ExactScore(AbstractScore):
         return same_target(self.target, target)
 
     def deviation(self, target: Gaussian, sigma: Scalar) -> Deviation | None:
-        """Zero for its own target; see AbstractScore."""
-        if not self.is_exact_for(target):
-            return None
+        """Zero for its own target; affine if its own target is another Gaussian."""
         zero = jnp.zeros(target.dim)
-        return Deviation(zero, zero)
+        if self.is_exact_for(target):
+            return Deviation(zero, zero, zero)
+        own = self.target
+        if not isinstance(own, Gaussian):
+            return None
+        checks.same_dimension("score's dimension", own.dim, "the target", target.dim)
+        inverse = 1 / (own.eigenvalues + sigma * sigma)
+        if own.basis is None:
+            return affine_deviation(target, sigma, -inverse, inverse * own.mean_vector)
+        slope = -(own.basis * inverse[None, :]) @ own.basis.T
+        return affine_deviation(target, sigma, slope, -slope @ own.mean_vector)
 
     def split(self, target: AbstractTarget, reduction: Reduction) -> SplitScore | None:
         """The exact scores along and across; see AbstractScore."""

@@ -37,7 +37,11 @@ class ScaledScore(AbstractScore):
         exact = (self.factor - 1) / (target.eigenvalues + sigma * sigma)
         if base.slope.ndim == 2:
             exact = jnp.diag(exact)
-        return Deviation(self.factor * base.slope - exact, self.factor * base.intercept)
+        return Deviation(
+            self.factor * base.slope - exact,
+            self.factor * base.intercept,
+            jnp.abs(self.factor) * base.size,
+        )
 
     def split(self, target: AbstractTarget, reduction: Reduction) -> SplitScore | None:
         """Scales both parts; see AbstractScore."""
@@ -76,7 +80,7 @@ class ShiftedScore(AbstractScore):
         if base is None:
             return None
         shift = self._shift(target.dim)
-        return Deviation(base.slope, base.intercept + target.into_basis(shift))
+        return Deviation(base.slope, base.intercept + target.into_basis(shift), base.size)
 
     def split(self, target: AbstractTarget, reduction: Reduction) -> SplitScore | None:
         """Shifts both parts; see AbstractScore."""

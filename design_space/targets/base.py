@@ -168,9 +168,20 @@ class AbstractTarget(eqx.Module):
                 )
         return float64(variance)
 
-    def posterior(self, x: Float[Array, " dim"], variance: Scalar) -> Posterior:
-        """Posterior over the components given X_v = x (Bayes' rule in log space)."""
+    def posterior(self, x: Float[Array, "..."], variance: Scalar) -> Posterior:
+        """Posterior over the components given X_v = x (Bayes' rule in log space).
+
+        Raises:
+          ValueError: if x is not one point of the law's dimension.
+        """
         parts = self.components()
+        if x.shape != parts.means.shape[1:]:
+            raise checks.refusal(
+                "x.shape",
+                x.shape,
+                f"{parts.means.shape[1:]}, one point",
+                "match the dimension of the law; batch over points with jax.vmap",
+            )
         z = parts.into_basis(x[None, :] - parts.means)
         c = parts.variances + variance
         log_joint = parts.log_weights - 0.5 * jnp.sum(z * z / c + jnp.log(2 * jnp.pi * c), axis=1)
@@ -181,22 +192,22 @@ class AbstractTarget(eqx.Module):
             parts.means + parts.out_of_basis(parts.variances / c * z),
         )
 
-    def log_density(self, x: Real[ArrayLike, " dim"], variance: Scalar) -> Float[Array, ""]:
+    def log_density(self, x: Real[ArrayLike, "..."], variance: Scalar) -> Float[Array, ""]:
         """The log density log p_v(x), in nats."""
         return self.posterior(float64(x), self.check_variance(variance)).log_density
 
-    def score(self, x: Real[ArrayLike, " dim"], variance: Scalar) -> Float[Array, " dim"]:
+    def score(self, x: Real[ArrayLike, "..."], variance: Scalar) -> Float[Array, " dim"]:
         """The score grad log p_v(x), shape [dim], as the posterior mean of the component scores."""
         posterior = self.posterior(float64(x), self.check_variance(variance))
         return posterior.weights @ posterior.scores
 
-    def denoiser(self, x: Real[ArrayLike, " dim"], variance: Scalar) -> Float[Array, " dim"]:
+    def denoiser(self, x: Real[ArrayLike, "..."], variance: Scalar) -> Float[Array, " dim"]:
         """E(X_0 | X_v = x) = x + v grad log p_v(x) (Tweedie), shape [dim], without cancellation."""
         posterior = self.posterior(float64(x), self.check_variance(variance))
         return posterior.weights @ posterior.means
 
     def posterior_covariance(
-        self, x: Real[ArrayLike, " dim"], variance: Scalar
+        self, x: Real[ArrayLike, "..."], variance: Scalar
     ) -> Float[Array, "dim dim"]:
         """Cov(X_0 | X_v = x) = v + v^2 Hess log p_v(x), shape [dim, dim], without cancellation."""
         v = self.check_variance(variance)
@@ -205,7 +216,7 @@ class AbstractTarget(eqx.Module):
         inner = parts.mean_of_diagonals(posterior.weights, within)
         return inner + _spread(posterior.weights, posterior.means)
 
-    def hessian(self, x: Real[ArrayLike, " dim"], variance: Scalar) -> Float[Array, "dim dim"]:
+    def hessian(self, x: Real[ArrayLike, "..."], variance: Scalar) -> Float[Array, "dim dim"]:
         """The Hessian of log p_v at x, shape [dim, dim]."""
         v = self.check_variance(variance)
         posterior, parts = self.posterior(float64(x), v), self.components()

@@ -14,14 +14,19 @@ from design_space.targets.base import AbstractTarget, Components
 def diagonalize(field: str, matrix: Any, dim: int) -> tuple[Array, Array | None]:
     """Eigenvalues and eigenvectors of a covariance; None for the basis if it is diagonal.
 
+    A traced matrix that is no covariance gives NaN eigenvalues.
+
     Raises:
       ValueError: if the matrix is not symmetric positive semidefinite of `dim` rows.
     """
     matrix = checks.covariance(field, matrix, dim)
     if is_concrete(matrix) and not np.any(matrix - np.diag(np.diag(matrix))):
         return float64(np.maximum(np.diag(matrix), 0.0)), None
-    eigenvalues, basis = jnp.linalg.eigh(float64(matrix))
-    return jnp.maximum(eigenvalues, 0.0), basis
+    matrix = float64(matrix)
+    eigenvalues, basis = jnp.linalg.eigh(matrix)
+    scale = 1e-10 * jnp.max(jnp.abs(matrix))  # what `checks.covariance` takes for rounding
+    fine = (eigenvalues[0] >= -scale) & jnp.all(jnp.abs(matrix - matrix.T) <= scale)
+    return jnp.where(fine, jnp.maximum(eigenvalues, 0.0), jnp.nan), basis
 
 
 def standard_deviations(field: str, std: Any) -> Any:

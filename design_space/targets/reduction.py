@@ -1,6 +1,7 @@
 """Exact reduction of a mixture to one dimension plus an independent Gaussian complement."""
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -52,6 +53,16 @@ class Reduction(eqx.Module):
         return axes.at[0].set(first).at[1].set(left)
 
 
+def _live(parts: Components) -> Components:
+    """The components of positive weight, where that is known."""
+    if not is_concrete(parts):
+        return parts
+    live = np.isfinite(np.asarray(parts.log_weights))
+    if np.all(live):
+        return parts
+    return jax.tree.map(lambda leaf: leaf[live], parts)
+
+
 def reduce_to_line(parts: Components) -> Reduction | None:
     """Reduces a mixture whose components share s^2 I and whose means lie on a line.
 
@@ -63,7 +74,7 @@ def reduce_to_line(parts: Components) -> Reduction | None:
     Returns:
       The reduction, or None if the mixture has none (or is traced, in more than one dimension).
     """
-    dim = parts.means.shape[1]
+    parts, dim = _live(parts), parts.means.shape[1]
     if dim == 1:
         one, zero = jnp.ones(1), jnp.zeros(1)
         return Reduction(Line.of(parts), jnp.zeros(()), one, zero, 0)
