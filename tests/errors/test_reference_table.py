@@ -16,12 +16,18 @@ from design_space.targets.mixture import GaussianMixture
 TABLE = load()
 PARTS = ("initialization", "score", "discretization", "path_kl")
 # Rows of other sizes cost a compilation each; they come with the slow tests.
-QUICK = {"edm-5", "edm-10", "song-10", "edm-20", "song-20", "song-100", "edm-500", "song-500"}
+QUICK = {
+    "gaussian": {"edm-5", "edm-10", "song-10", "edm-20", "song-20", "song-100"},
+    "affine": {"edm-10"},
+    "mixture": {"edm-20", "song-10"},
+}
 
 
 def rows(kind):
     return [
-        pytest.param(row, id=row["name"], marks=() if row["grid"] in QUICK else pytest.mark.slow)
+        pytest.param(
+            row, id=row["name"], marks=() if row["grid"] in QUICK[kind] else pytest.mark.slow
+        )
         for row in TABLE[kind]
     ]
 

@@ -31,7 +31,7 @@ def three(target, steps):
     return edm(steps), song(steps), path_optimal(target, steps)
 
 
-@pytest.mark.parametrize("steps", GAUSSIAN)
+@pytest.mark.parametrize("steps", [10, 50, pytest.param(500, marks=pytest.mark.slow)])
 def test_reference_table_of_the_gaussian(steps):
     target = Gaussian.isotropic(1, 0.5)
     for schedule, (discretization, marginal) in zip(
@@ -68,7 +68,12 @@ def lead(std, steps, name):
 
 
 @pytest.mark.parametrize(
-    ("steps", "std", "unit"), [(10, 0.0059936, 1e-7), (100, 0.010832, 1e-6), (5000, 0.01147, 2e-5)]
+    ("steps", "std", "unit"),
+    [
+        (10, 0.0059936, 1e-7),
+        (100, 0.010832, 1e-6),
+        pytest.param(5000, 0.01147, 2e-5, marks=pytest.mark.slow),
+    ],
 )
 def test_from_where_on_edm_has_the_smaller_discretization_error(steps, std, unit):
     """The limit of many steps, .01147, is approached like 1/N."""
@@ -77,7 +82,12 @@ def test_from_where_on_edm_has_the_smaller_discretization_error(steps, std, unit
 
 @pytest.mark.parametrize(
     ("steps", "low", "high"),
-    [(10, 0.351, 79.3), (50, 0.457, 52.0), (100, 0.472, 43.4), (500, 0.484, 28.8)],
+    [
+        (10, 0.351, 79.3),
+        (50, 0.457, 52.0),
+        (100, 0.472, 43.4),
+        pytest.param(500, 0.484, 28.8, marks=pytest.mark.slow),
+    ],
 )
 def test_the_window_in_which_edm_has_the_smaller_marginal_kl(steps, low, high):
     for edge, unit, sign in ((low, 1e-3, 1), (high, 0.1, -1)):
@@ -85,7 +95,9 @@ def test_the_window_in_which_edm_has_the_smaller_marginal_kl(steps, low, high):
         assert sign * lead(edge + unit, steps, "marginal_kl") < 0
 
 
-@pytest.mark.parametrize(("steps", "best"), [(10, 3.14), (500, 3.45)])
+@pytest.mark.parametrize(
+    ("steps", "best"), [(10, 3.14), pytest.param(500, 3.45, marks=pytest.mark.slow)]
+)
 def test_the_best_rho_of_the_path(steps, best):
     """On N(0, .25)."""
     errors = [

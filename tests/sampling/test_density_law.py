@@ -64,7 +64,13 @@ def assert_agrees(found, kl, distance):
 
 
 @pytest.mark.parametrize("name", SCORES)
-@pytest.mark.parametrize("sigmas", [grids.edm(12, 0.05, 20.0), grids.random(9, 1, 0.1, 5.0)])
+@pytest.mark.parametrize(
+    "sigmas",
+    [
+        grids.edm(12, 0.05, 20.0),
+        pytest.param(grids.random(9, 1, 0.1, 5.0), marks=pytest.mark.slow),
+    ],
+)
 def test_against_the_dense_twin(name, sigmas):
     score, twin, resolution = SCORES[name]
     law = propagate(twin, sigmas, resolution)
