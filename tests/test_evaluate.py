@@ -5,10 +5,11 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from reference import gaussian
-from reference.precision import variances
+from reference.precision import exact, mp, variances
 
 import design_space as ds
 
@@ -190,3 +191,75 @@ def test_the_name_stays_a_function_beside_its_module():
 
     assert callable(design_space.evaluate)
     assert callable(ds.evaluate)
+
+
+SHORT = ds.edm(10)
+PLANE = ds.Gaussian([0.0, 0.0], [[1.0, 0.5], [0.5, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((PLANE, "edm"), r"schedule = 'edm': must be a schedule; .*ds\.edm"),
+        ((np.ones(3), SHORT), r"target = \[1\.0, 1\.0, 1\.0\]: must be a target; .*Empirical"),
+        ((PLANE, SHORT, lambda x, s: x), r"must be a score; wrap .*function_score.*host_score"),
+        ((PLANE, SHORT, ds.AffineScore([1.0, 2.0], [-1.0, -1.0])), r"score\(x, 80\) = NaN"),
+        (
+            (PLANE, SHORT, ds.AffineScore(SHORT.backward_sigmas[:-1], -np.ones((10, 1)))),
+            r"slopes\.shape\[1\] = 1: must be the dimension of the data, 2",
+        ),
+        ((PLANE, SHORT, ds.host_score(lambda x, s: x[:, 0])), r"score\(x, sigma\)\.shape = \(1,\)"),
+        ((PLANE, SHORT, ds.exact_score(ds.Empirical([[0.0], [1.0]]))), r"x\.shape = \(2,\)"),
+    ],
+)
+def test_wrong_kinds_dimensions_and_levels_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ds.evaluate(*arguments)
+
+
+def test_a_bad_row_of_a_batch_is_nan_and_leaves_the_others():
+    matrices = jnp.array([[[1.0, 2.0], [2.0, 1.0]], [[1.0, 0.5], [0.3, 1.0]], np.eye(2)])
+    found = jax.vmap(lambda c: ds.evaluate(ds.Gaussian([0.0, 0.0], c), SHORT).marginal_kl.value)
+    values = found(matrices)  # not positive semidefinite, not symmetric, fine
+    assert np.all(np.isnan(values[:2]))
+    alone = ds.evaluate(ds.Gaussian.isotropic(2, 1.0), SHORT).marginal_kl.value
+    assert values[2] == pytest.approx(float(alone), rel=1e-12)
+    grids = jax.vmap(
+        lambda low: ds.evaluate(PLANE, ds.edm(10, sigma_min=low)).discretization.value
+    )(jnp.array([100.0, 0.002]))  # above sigma_max, fine
+    assert np.isnan(grids[0])
+    assert np.isfinite(grids[1])
+
+
+def test_the_mean_of_an_affine_score_rounds_within_the_stated_error():
+    """A x + b on data far from zero: A m + b is a difference of numbers of size 1e6 / P."""
+    schedule = ds.edm(50)
+    levels = np.asarray(schedule.backward_sigmas[:-1])
+    slopes = -1 / (1e-4 + levels**2)
+    mean, spread = 1e6, 1e-2
+    score = ds.AffineScore(levels, slopes, (-slopes * mean)[:, None])
+    found = ds.evaluate(ds.Gaussian.isotropic(1, spread, mean=[mean]), schedule, score)
+    truth = gaussian_affine_kl(mean, spread, schedule, slopes)
+    assert abs(float(found.marginal_kl.value) - truth) <= float(found.marginal_kl.error)
+
+
+def gaussian_affine_kl(mean, spread, schedule, slopes):
+    """KL in 60 digits, with the score's numbers as they are in float64."""
+    grid = [exact(s) ** 2 for s in np.asarray(schedule.backward_sigmas)]
+    data, m = exact(spread**2), exact(mean)
+    center, variance = mp.mpf(0), grid[0]
+    for j, slope in enumerate(slopes):
+        h, a, b = grid[j] - grid[j + 1], exact(slope), exact(-slope * mean)
+        center = center + h * (a * center + b)
+        variance = (1 + h * a) ** 2 * variance + h
+    ratio = (data + grid[-1]) / variance
+    return float((ratio - 1 - mp.log(ratio) + (center - m) ** 2 / variance) / 2)
+
+
+def test_components_of_weight_zero_do_not_matter():
+    live = ds.GaussianMixture.isotropic([0.5, 0.5], [[-1, 0], [1, 0]], 0.1)
+    dead = ds.GaussianMixture.isotropic([0.5, 0.5, 0.0], [[-1, 0], [1, 0], [0, 1]], 0.1)
+    for name in ("initialization", "discretization", "marginal_kl", "w2"):
+        one, other = (getattr(ds.evaluate(t, ds.edm(5)), name) for t in (live, dead))
+        assert one.method == other.method == "quadrature"
+        assert float(one.value) == pytest.approx(float(other.value), rel=1e-12)

@@ -28,6 +28,8 @@ NUMBERS = AffineScore(SIGMAS, RNG.normal(size=3))
 DIAGONALS = AffineScore(SIGMAS, RNG.normal(size=(3, 3)), RNG.normal(size=(3, 3)))
 MATRICES = AffineScore(SIGMAS, RNG.normal(size=(3, 3, 3)), RNG.normal(size=(3, 3)))
 SHIFT = [0.3, -0.2, 0.1]
+OTHER = Gaussian([0.5, 0.0, -1.0], ROTATED + np.eye(3))
+FLAT = Gaussian.diagonal([0.5, 0.0, -1.0], [0.3, 2.0, 0.0])
 SCORES = {
     "exact": lambda target: exact_score(target),
     "scaled": lambda target: scaled_score(exact_score(target), 0.8),
@@ -37,6 +39,8 @@ SCORES = {
     "diagonals": lambda target: DIAGONALS,
     "matrices": lambda target: MATRICES,
     "scaled matrices": lambda target: shifted_score(scaled_score(MATRICES, 0.5), SHIFT),
+    "of another Gaussian": lambda target: exact_score(OTHER),
+    "of a diagonal one": lambda target: scaled_score(exact_score(FLAT), 1.5),
 }
 
 
@@ -83,12 +87,14 @@ def test_an_exact_score_deviates_by_exactly_zero():
 
 def test_equal_targets_count_as_one_and_others_do_not():
     one, same = Gaussian(MEAN, ROTATED), Gaussian(MEAN, ROTATED)
-    other = Gaussian(MEAN, ROTATED + np.eye(3))
     assert exact_score(one).is_exact_for(same)
-    assert not exact_score(one).is_exact_for(other)
-    assert exact_score(one).deviation(other, 1.0) is None
-    assert deviations(other, exact_score(one), SIGMAS) is None
+    assert not exact_score(one).is_exact_for(OTHER)
     assert not scaled_score(exact_score(one), 1.0).is_exact_for(one)
+
+
+def test_a_gaussian_of_another_dimension_is_refused():
+    with pytest.raises(ValueError, match=r"score's dimension = 2: must be .* 3"):
+        exact_score(Gaussian.isotropic(2, 1.0)).deviation(OTHER, 1.0)
 
 
 def test_any_other_score_has_none():
