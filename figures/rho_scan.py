@@ -63,7 +63,7 @@ def draw(table: pd.DataFrame) -> Figure:
             ax.set_ylabel(f"{common}: value / least value")
         axes[0, 2].legend(loc="lower left", handlelength=2.8)
         laws = axes[1, 0].get_legend_handles_labels()  # the mixture has no bound to draw
-        axes[1, 2].legend(*laws, loc="lower left", handlelength=2.8)
+        axes[1, 2].legend(*laws, loc="lower left", handlelength=1.9, borderaxespad=0.2)
         for x, text in ((_PRINTED, "Remark 3"), (7.0, "7")):
             axes[0, 0].annotate(
                 text,
