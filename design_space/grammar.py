@@ -169,7 +169,10 @@ GRAMMAR: dict[str, dict[str, dict[str, Key]]] = {
         "edm": _RANGE,
         "song": _RANGE,
         "path-optimal": _RANGE,
-        "custom": {"sigmas": Key(read_array(1), "a list of numbers, from large to small")},
+        "custom": {
+            "sigmas": Key(read_array(1), "a list of numbers, from large to small"),
+            "exponent": Key(read_positive, "above 0", False, 1.0),
+        },
         PAIR: {
             "variance": Key(read_name(*VARIANCES), "one of " + quoted(VARIANCES)),
             "time": Key(read_name(*TIMES), "one of " + quoted(TIMES)),

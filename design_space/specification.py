@@ -14,6 +14,7 @@ from design_space import checks, grammar
 from design_space.optimal.path import path_optimal
 from design_space.schedules.named import edm, schedule, song
 from design_space.schedules.schedule import Schedule
+from design_space.schedules.variance import Power
 from design_space.scores.affine import AffineScore
 from design_space.scores.base import AbstractScore
 from design_space.scores.exact import exact_score
@@ -111,7 +112,7 @@ class Specification(eqx.Module):
                 low, high = fields["sigma_min"], fields["sigma_max"]
                 return path_optimal(self._target, fields["steps"], low, high)
             case "custom":
-                return Schedule.from_sigmas(fields["sigmas"])
+                return Schedule.from_sigmas(fields["sigmas"], Power(fields["exponent"]))
             case _:
                 return schedule(**fields)
 

@@ -97,6 +97,10 @@ class TestWhatIsRead:
         text = PLAIN + '[schedule]\nkind = "custom"\nsigmas = [3, 2.5, 0.25]\n'
         np.testing.assert_array_equal(parse(text).schedule().backward_sigmas, [3, 2.5, 0.25])
 
+    def test_custom_sigmas_take_the_exponent_of_their_variance_schedule(self):
+        text = PLAIN + '[schedule]\nkind = "custom"\nsigmas = [3, 2]\nexponent = 0.25\n'
+        np.testing.assert_allclose(parse(text).schedule().backward_times, [81, 16], rtol=1e-14)
+
     def test_path_optimal_is_geometric_in_total_variance(self):
         text = (
             PLAIN + '[schedule]\nkind = "path-optimal"\nsteps = 2\nsigma_min = 1\nsigma_max = 9\n'
