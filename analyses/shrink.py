@@ -1,0 +1,137 @@
+"""Shrinks a counterexample: fewer dimensions, fewer steps, rounder numbers, as long as it fails."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import numpy as np
+
+from analyses.cases import Case, Design, measured
+from analyses.statement import Claim, OnDesigns, Sides
+
+_BATCH = 48  # candidates of one shape measured at a time, so that each shape compiles once
+_ROUNDS = 60
+
+
+def _rounded(value: float, digits: int) -> float:
+    return float(f"{value:.{digits - 1}e}")
+
+
+def _simpler_numbers(value: float, least: float) -> Iterator[float]:
+    """Rounder numbers near a number, and 0, 1 and 2, if they are at least `least`."""
+    for other in (0.0, 1.0, 2.0, *(_rounded(value, digits) for digits in (1, 2, 3))):
+        if other >= least and other != value:
+            yield other
+
+
+def _digits(value: float) -> float:
+    """How much there is to read in a number: its digits, and a little for its size."""
+    if value == 0:
+        return 0.0
+    mantissa, _, exponent = f"{value:e}".partition("e")
+    return len(f"{value:.17g}".strip("-0").replace(".", "")) + 0.1 * abs(int(exponent))
+
+
+def complexity(design: Design) -> tuple[float, ...]:
+    """What shrinking makes smaller: components, dimensions, steps, then digits to read."""
+    numbers = [*design.means.ravel(), *design.variances.ravel(), *design.sigmas]
+    numbers += [design.exponent, design.factor]
+    ones = (design.exponent != 1) + 2 * (design.factor != 1)
+    return (*design.shape, sum(_digits(float(x)) for x in numbers) + ones)
+
+
+def _smaller(design: Design) -> Iterator[Design]:
+    """Designs with fewer components, dimensions or steps."""
+    components, dim, steps = design.shape
+    for k in range(components if components > 1 else 0):
+        keep = np.arange(components) != k
+        weights = design.weights[keep] / design.weights[keep].sum()
+        yield design.moved(
+            weights=weights, means=design.means[keep], variances=design.variances[keep]
+        )
+    if dim > 1:
+        for half in (slice(0, 1), slice(0, dim // 2), slice(dim // 2, dim)):
+            yield design.moved(means=design.means[:, half], variances=design.variances[:, half])
+    if steps > 1:
+        for half in (slice(0, 2), slice(steps - 1, steps + 1), slice(0, None, 2)):
+            if len(design.sigmas[half]) >= 2:
+                yield design.moved(sigmas=design.sigmas[half])
+        for j in range(min(steps + 1, 12)):
+            yield design.moved(sigmas=np.delete(design.sigmas, j))
+
+
+def _rounder(design: Design) -> Iterator[Design]:
+    """Designs of the same shape with one rounder number."""
+    for name, least in (("means", -np.inf), ("variances", 0.0), ("sigmas", 1e-12)):
+        array = getattr(design, name)
+        for place in np.ndindex(array.shape):
+            for value in _simpler_numbers(float(array[place]), least):
+                changed = array.copy()
+                changed[place] = value
+                if name != "sigmas" or np.all(np.diff(changed) < 0):
+                    yield design.moved(**{name: changed})
+    for value in (1.0, 0.5, 0.25, _rounded(design.exponent, 1)):
+        yield design.moved(exponent=value)
+    for value in (1.0, 0.0, 2.0, _rounded(design.factor, 1)):
+        yield design.moved(factor=value)
+
+
+class _Judge:
+    """Says which of many designs are clear counterexamples; compiles once for each shape."""
+
+    def __init__(self, claim: Claim, check: OnDesigns, gap: float):
+        self._claim, self._gap = claim, gap
+        self._function: Callable[[Case], tuple[Sides, jax.Array]] = check.compiled()
+
+    def __call__(self, designs: Sequence[Design]) -> list[bool]:
+        verdicts: dict[int, bool] = {}
+        shapes = {d.shape for d in designs}
+        for shape in shapes:
+            index = [i for i, d in enumerate(designs) if d.shape == shape]
+            for start in range(0, len(index), _BATCH):
+                here = index[start : start + _BATCH]
+                # Mixtures are measured one by one: there padding would cost, and save nothing.
+                padded = [designs[i] for i in (np.resize(here, _BATCH) if shape[0] == 1 else here)]
+                found = self._fails(padded)
+                verdicts |= dict(zip(here, found, strict=False))
+        return [verdicts[i] for i in range(len(designs))]
+
+    def _fails(self, designs: Sequence[Design]) -> list[bool]:
+        (left, right, error), counts = self._function(measured(designs))
+        left, right = np.asarray(left), self._claim.constant * np.asarray(right)
+        size = np.maximum(np.abs(left), np.abs(right))
+        off = left - right if self._claim.relation == "<=" else np.abs(left - right)
+        clear = off - np.asarray(error) > self._gap * size
+        return list(clear & np.asarray(counts))
+
+
+def shrunk(claim: Claim, failing: Sequence[Design]) -> Design | None:
+    """Finds a small counterexample.
+
+    Greedy: from the failing design of the smallest shape, the simplest of all designs that are one
+    change away and still fail clearly, until none does.
+
+    Args:
+      claim: what they are counterexamples to; it is checked on designs.
+      failing: designs on which it fails.
+
+    Returns:
+      A design, or None if there is none to start from.
+    """
+    check = claim.check
+    if not failing or not isinstance(check, OnDesigns):
+        return None
+    best = min(failing, key=complexity)
+    judge = next(
+        (j for gap in (0.02, 1e-4, 0.0) if (j := _Judge(claim, check, gap))([best])[0]), None
+    )
+    if judge is None:
+        return best
+    for candidates in (_smaller, _rounder):
+        for _ in range(_ROUNDS):
+            size = complexity(best)
+            tried = [d for d in candidates(best) if complexity(d) < size]
+            good = [d for d, bad in zip(tried, judge(tried), strict=True) if bad] if tried else []
+            if not good:
+                break
+            best = min(good, key=complexity)
+    return best
