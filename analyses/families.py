@@ -123,6 +123,21 @@ def random_mixtures(most: int, steps: int, count: int, seed: int = 1) -> tuple[D
     return tuple(designs)
 
 
+def two_modes(most: int, steps: int) -> tuple[Design, ...]:
+    """Two narrow modes, sampled over the noise levels at which they part and over all of them.
+
+    Args:
+      most: components that every design has; those beyond two are copies.
+      steps: N.
+    """
+    signs, spread = np.arange(most) % 2 * 2.0 - 1, np.full((most, 1), 0.02**2)
+    weights = np.where(signs > 0, 0.5 / np.sum(signs > 0), 0.5 / np.sum(signs < 0))
+    return tuple(
+        Design(weights, signs[:, None], spread, np.geomspace(high, low, steps + 1), name=name)
+        for name, high, low in (("two modes part", 0.55, 0.26), ("two modes", 80.0, 0.002))
+    )
+
+
 def named_designs(steps: int) -> tuple[Design, ...]:
     """EDM's, Song's and the mixed schedules on point masses and Gaussians in one dimension."""
     grids = {
@@ -165,6 +180,8 @@ def families(share: float = 1.0) -> Families:
             lambda: _batches([random_gaussians(d, n, count(k)) for d, n, k in SHAPES])
         ),
         "mixture": functools.cache(
-            lambda: _batches([random_mixtures(*MIXTURES[:2], count(MIXTURES[2]))])
+            lambda: _batches(
+                [two_modes(*MIXTURES[:2]) + random_mixtures(*MIXTURES[:2], count(MIXTURES[2]))]
+            )
         ),
     }

@@ -1,6 +1,7 @@
 """Judges claims and statements: margins, tightness, counterexamples, verdicts."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,14 @@ import numpy as np
 from analyses.cases import Design
 from analyses.families import Families
 from analyses.shrink import shrunk
-from analyses.statement import Claim, Observations, OnDesigns, Statement, Verdict
+from analyses.statement import (
+    Claim,
+    Observations,
+    OnDesigns,
+    Statement,
+    Verdict,
+    observe_together,
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,9 @@ def failing(claim: Claim, left: np.ndarray, right: np.ndarray, error: np.ndarray
 
     Args:
       claim: what should hold.
-      left, right, error: shape [observations].
+      left: shape [observations].
+      right: same shape.
+      error: same shape.
     """
     bound = claim.constant * right
     if claim.relation == "<=":
@@ -99,29 +109,36 @@ def failing(claim: Claim, left: np.ndarray, right: np.ndarray, error: np.ndarray
 def ratios(claim: Claim, seen: Observations) -> np.ndarray:
     """Right side over left side; of an equality the smaller over the larger, for each observation.
 
-    A left side of zero or less is below every right side that is not: infinity then.
+    A left side that its error does not tell from zero or less is below every right side that is
+    not below it: infinity then. Sides that their error does not tell apart have the ratio 1.
     """
-    left, right = seen.left, claim.constant * seen.right
+    left, right, error = seen.left, claim.constant * seen.right, seen.error
     with np.errstate(divide="ignore", invalid="ignore"):
         if claim.relation == "<=":
-            below = (left <= 0) & (right >= left)
-            return np.where(below, np.inf, np.where(left <= 0, -np.inf, right / left))
-        ratio = np.where(left == right, 1.0, right / left)
+            nothing, below = left <= error, right >= left - error
+            return np.where(nothing, np.where(below, np.inf, -np.inf), right / left)
+        ratio = np.where(np.abs(left - right) <= error, 1.0, right / left)
         return np.where(np.abs(ratio) > 1, 1 / ratio, ratio)
 
 
-def judge_claim(claim: Claim, expected: bool, families: Families) -> Outcome:
-    """Observes a claim and says how it came out.
+def deviations(claim: Claim, seen: Observations) -> np.ndarray:
+    """Relative differences of the two sides, beyond their error."""
+    right = claim.constant * seen.right
+    size = np.maximum(np.maximum(np.abs(seen.left), np.abs(right)), 1e-300)
+    return np.maximum(np.abs(seen.left - right) - seen.error, 0.0) / size
+
+
+def judge_claim(claim: Claim, expected: bool, seen: Observations) -> Outcome:
+    """Says how a claim came out.
 
     Args:
       claim: the claim.
       expected: whether it should hold.
-      families: the designs.
+      seen: its observations.
 
     Raises:
-      ValueError: if no design meets the claim's assumptions.
+      ValueError: if there is no observation.
     """
-    seen = claim.check.observe(families)
     if len(seen.left) == 0:
         raise ValueError(
             f"designs of claim {claim.name!r} = none: must be at least one; "
@@ -129,10 +146,8 @@ def judge_claim(claim: Claim, expected: bool, families: Families) -> Outcome:
         )
     fails = failing(claim, seen.left, seen.right, seen.error)
     ratio = ratios(claim, seen)
-    size = np.maximum(np.maximum(np.abs(seen.left), np.abs(claim.constant * seen.right)), 1e-300)
-    off = np.abs(seen.left - claim.constant * seen.right) / size
     worst = int(np.argmin(np.where(np.isnan(ratio), -np.inf, ratio)))
-    kept = ratio[~fails]
+    kept = ratio[~fails & np.isfinite(ratio)]
     found = None
     if fails.any() and isinstance(claim.check, OnDesigns):
         found = shrunk(claim, [d for d, bad in zip(seen.found, fails, strict=True) if bad and d])
@@ -143,8 +158,8 @@ def judge_claim(claim: Claim, expected: bool, families: Families) -> Outcome:
         len(seen.left),
         seen.designs,
         float(ratio[worst]),
-        float(1 / kept.min()) if len(kept) else float("nan"),
-        float(np.max(off)),
+        float(1 / kept.min()) if len(kept) and kept.min() > 0 else float("nan"),
+        float(np.max(deviations(claim, seen))),
         worst,
         seen,
         found,
@@ -161,6 +176,21 @@ def _verdict(statement: Statement, outcomes: tuple[Outcome, ...]) -> Verdict:
     return "fails as printed; corrected form holds" if corrected else "fails"
 
 
+def observed(claims: Sequence[Claim], families: Families) -> list[Observations]:
+    """The observations of each claim; those on the same designs are made together."""
+    found: dict[int, Observations] = {}
+    groups: dict[tuple[str, ...], list[tuple[int, OnDesigns]]] = {}
+    for index, claim in enumerate(claims):
+        if isinstance(claim.check, OnDesigns):
+            groups.setdefault(claim.check.on, []).append((index, claim.check))
+        else:
+            found[index] = claim.check.observe(families)
+    for group in groups.values():
+        seen = observe_together([check for _, check in group], families)
+        found |= {index: each for (index, _), each in zip(group, seen, strict=True)}
+    return [found[index] for index in range(len(claims))]
+
+
 def judge(statement: Statement, families: Families) -> Judgement:
     """Checks every claim of a statement and gives the verdict.
 
@@ -169,13 +199,14 @@ def judge(statement: Statement, families: Families) -> Judgement:
       families: the designs.
     """
     start = time.perf_counter()
-    broken = {id(claim) for claim in statement.broken}
+    claims = statement.claims()
+    first_broken = len(claims) - len(statement.broken)
     outcomes = []
-    for claim in statement.claims():
-        fails = id(claim) in broken
-        if claim is statement.printed:
+    for index, (claim, seen) in enumerate(zip(claims, observed(claims, families), strict=True)):
+        fails = index >= first_broken
+        if index == 0:
             fails = statement.expected.startswith("fails")
-        outcomes.append(judge_claim(claim, not fails, families))
+        outcomes.append(judge_claim(claim, not fails, seen))
     found = tuple(outcomes)
     seconds = time.perf_counter() - start
     return Judgement(statement, _verdict(statement, found), found, seconds)

@@ -1,15 +1,18 @@
 """Shrinks a counterexample: fewer dimensions, fewer steps, rounder numbers, as long as it fails."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
+import equinox as eqx
 import jax
 import numpy as np
 
-from analyses.cases import Case, Design, measured
-from analyses.statement import Claim, OnDesigns, Sides
+from analyses.cases import Design, measured
+from analyses.statement import Claim, OnDesigns
 
 _BATCH = 48  # candidates of one shape measured at a time, so that each shape compiles once
 _ROUNDS = 60
+_SUBSETS = 120  # of the points of a grid that are tried
 
 
 def _rounded(value: float, digits: int) -> float:
@@ -27,7 +30,7 @@ def _digits(value: float) -> float:
     """How much there is to read in a number: its digits, and a little for its size."""
     if value == 0:
         return 0.0
-    mantissa, _, exponent = f"{value:e}".partition("e")
+    exponent = f"{value:e}".partition("e")[2]
     return len(f"{value:.17g}".strip("-0").replace(".", "")) + 0.1 * abs(int(exponent))
 
 
@@ -39,24 +42,38 @@ def complexity(design: Design) -> tuple[float, ...]:
     return (*design.shape, sum(_digits(float(x)) for x in numbers) + ones)
 
 
-def _smaller(design: Design) -> Iterator[Design]:
-    """Designs with fewer components, dimensions or steps."""
-    components, dim, steps = design.shape
+def _fewer_parts(design: Design) -> Iterator[Design]:
+    """Designs with fewer components or dimensions."""
+    components, dim, _ = design.shape
     for k in range(components if components > 1 else 0):
         keep = np.arange(components) != k
         weights = design.weights[keep] / design.weights[keep].sum()
         yield design.moved(
             weights=weights, means=design.means[keep], variances=design.variances[keep]
         )
-    if dim > 1:
-        for half in (slice(0, 1), slice(0, dim // 2), slice(dim // 2, dim)):
-            yield design.moved(means=design.means[:, half], variances=design.variances[:, half])
-    if steps > 1:
-        for half in (slice(0, 2), slice(steps - 1, steps + 1), slice(0, None, 2)):
-            if len(design.sigmas[half]) >= 2:
-                yield design.moved(sigmas=design.sigmas[half])
-        for j in range(min(steps + 1, 12)):
-            yield design.moved(sigmas=np.delete(design.sigmas, j))
+    for half in (slice(0, 1), slice(0, dim // 2), slice(dim // 2, dim)) if dim > 1 else ():
+        yield design.moved(means=design.means[:, half], variances=design.variances[:, half])
+
+
+def _coarser(steps: int) -> Callable[[Design], Iterator[Design]]:
+    """Designs with so many steps out of more, also with wider data."""
+
+    def candidates(design: Design) -> Iterator[Design]:
+        random, points = np.random.default_rng(0), len(design.sigmas)
+        if points <= steps + 1:
+            return
+        picks = list(itertools.islice(itertools.combinations(range(points), steps + 1), 4000))
+        for pick in random.permutation(np.asarray(picks))[:_SUBSETS]:
+            for scale in (1.0, 4.0):
+                wider = {"means": scale * design.means, "variances": scale**2 * design.variances}
+                yield design.moved(sigmas=design.sigmas[pick], **wider)
+
+    return candidates
+
+
+def _one_step_fewer(design: Design) -> Iterator[Design]:
+    for j in range(len(design.sigmas) if len(design.sigmas) > 2 else 0):
+        yield design.moved(sigmas=np.delete(design.sigmas, j))
 
 
 def _rounder(design: Design) -> Iterator[Design]:
@@ -76,32 +93,29 @@ def _rounder(design: Design) -> Iterator[Design]:
 
 
 class _Judge:
-    """Says which of many designs are clear counterexamples; compiles once for each shape."""
+    """Says by how much designs fail, relative to the larger side; compiles once for each shape."""
 
-    def __init__(self, claim: Claim, check: OnDesigns, gap: float):
-        self._claim, self._gap = claim, gap
-        self._function: Callable[[Case], tuple[Sides, jax.Array]] = check.compiled()
+    def __init__(self, claim: Claim, check: OnDesigns):
+        self._claim = claim
+        self._function = eqx.filter_jit(jax.vmap(check.one))
 
-    def __call__(self, designs: Sequence[Design]) -> list[bool]:
-        verdicts: dict[int, bool] = {}
-        shapes = {d.shape for d in designs}
-        for shape in shapes:
+    def __call__(self, designs: Sequence[Design]) -> np.ndarray:
+        gaps = np.zeros(len(designs))
+        for shape in {d.shape for d in designs}:
             index = [i for i, d in enumerate(designs) if d.shape == shape]
             for start in range(0, len(index), _BATCH):
                 here = index[start : start + _BATCH]
                 # Mixtures are measured one by one: there padding would cost, and save nothing.
                 padded = [designs[i] for i in (np.resize(here, _BATCH) if shape[0] == 1 else here)]
-                found = self._fails(padded)
-                verdicts |= dict(zip(here, found, strict=False))
-        return [verdicts[i] for i in range(len(designs))]
+                gaps[here] = self._gaps(padded)[: len(here)]
+        return gaps
 
-    def _fails(self, designs: Sequence[Design]) -> list[bool]:
+    def _gaps(self, designs: Sequence[Design]) -> np.ndarray:
         (left, right, error), counts = self._function(measured(designs))
         left, right = np.asarray(left), self._claim.constant * np.asarray(right)
-        size = np.maximum(np.abs(left), np.abs(right))
+        size = np.maximum(np.maximum(np.abs(left), np.abs(right)), 1e-300)
         off = left - right if self._claim.relation == "<=" else np.abs(left - right)
-        clear = off - np.asarray(error) > self._gap * size
-        return list(clear & np.asarray(counts))
+        return np.where(counts, (off - np.asarray(error)) / size, -np.inf)
 
 
 def shrunk(claim: Claim, failing: Sequence[Design]) -> Design | None:
@@ -121,16 +135,16 @@ def shrunk(claim: Claim, failing: Sequence[Design]) -> Design | None:
     if not failing or not isinstance(check, OnDesigns):
         return None
     best = min(failing, key=complexity)
-    judge = next(
-        (j for gap in (0.02, 1e-4, 0.0) if (j := _Judge(claim, check, gap))([best])[0]), None
-    )
-    if judge is None:
+    judge = _Judge(claim, check)
+    clear = min(0.02, 0.5 * float(judge([best])[0]))
+    if not clear > 0:
         return best
-    for candidates in (_smaller, _rounder):
+    changes = (_fewer_parts, _coarser(1), _coarser(2), _one_step_fewer, _rounder)
+    for candidates in changes:
         for _ in range(_ROUNDS):
             size = complexity(best)
             tried = [d for d in candidates(best) if complexity(d) < size]
-            good = [d for d, bad in zip(tried, judge(tried), strict=True) if bad] if tried else []
+            good = [d for d, gap in zip(tried, judge(tried), strict=True) if gap > clear]
             if not good:
                 break
             best = min(good, key=complexity)

@@ -5,7 +5,7 @@ own. A statement holds the printed claim, the corrected one where the printed on
 claims, and broken ones: the same bound with an assumption dropped, which must fail.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from analyses.cases import Case, Design, measured
+from analyses.cases import Case, Design
 from analyses.families import Families
-from design_space.arrays import Array, Float
+from design_space.arrays import Array, Float, float64
 
 Relation = Literal["<=", "="]
 
@@ -93,7 +93,8 @@ def worst_entry(left: Float[Array, "..."], right: Float[Array, "..."]) -> Sides:
     """Both sides of an equality of arrays, as the entry that is farthest off, relative to its size.
 
     Args:
-      left, right: arrays of one shape.
+      left: an array.
+      right: an array of the same shape.
     """
     left, right = jnp.ravel(left), jnp.ravel(right)
     off = jnp.abs(left - right) / jnp.maximum(jnp.maximum(jnp.abs(left), jnp.abs(right)), 1e-300)
@@ -117,40 +118,42 @@ class OnDesigns:
     where: tuple[Assumption, ...] = ()
     dropped: Assumption | None = None
 
-    def compiled(self) -> Callable[[Case], tuple[Sides, Array]]:
-        """Both sides, and whether a case counts, for many cases of one shape."""
-
-        def one(case: Case) -> tuple[Sides, Array]:
-            counts = jnp.asarray(True)
-            for assumption in self.where:
-                counts &= assumption.holds(case)
-            if self.dropped is not None:
-                counts &= ~self.dropped.holds(case)
-            left, right, error = self.sides(case)
-            return Sides(*(jnp.asarray(x, dtype=jnp.float64) for x in (left, right, error))), counts
-
-        return eqx.filter_jit(jax.vmap(one))
-
-    def of(self, designs: tuple[Design, ...]) -> tuple[Sides, np.ndarray]:
-        """Both sides, and which of them count, for designs of one shape."""
-        sides, counts = self.compiled()(measured(designs))
-        return Sides(*(np.asarray(x) for x in sides)), np.asarray(counts)
+    def one(self, case: Case) -> tuple[Sides, Array]:
+        """Both sides for one case, and whether it counts."""
+        counts = jnp.asarray(True)
+        for assumption in self.where:
+            counts &= assumption.holds(case)
+        if self.dropped is not None:
+            counts &= ~self.dropped.holds(case)
+        return Sides(*(float64(x) for x in self.sides(case))), counts
 
     def observe(self, families: Families) -> Observations:
         """See Check."""
-        function = self.compiled()
-        parts: list[tuple[Sides, np.ndarray]] = []
-        designs: list[Design] = []
-        for batch in (batch for name in self.on for batch in families[name]()):
-            sides, counts = function(batch.cases)
-            parts.append((sides, np.asarray(counts)))
-            designs += batch.designs
-        keep = np.concatenate([counts for _, counts in parts])
-        left, right, error = (
-            np.concatenate([np.asarray(sides[i]) for sides, _ in parts])[keep] for i in range(3)
-        )
-        found = tuple(design for design, kept in zip(designs, keep, strict=True) if kept)
-        return Observations(left, right, error, tuple(d.name for d in found), len(found), found)
+        return observe_together([self], families)[0]
+
+
+def observe_together(checks: Sequence[OnDesigns], families: Families) -> list[Observations]:
+    """Observes several claims on the same designs: one compilation for each shape of designs.
+
+    Args:
+      checks: claims with the same `on`.
+      families: the designs.
+    """
+    function = eqx.filter_jit(jax.vmap(lambda case: [check.one(case) for check in checks]))
+    batches = [batch for name in checks[0].on for batch in families[name]()]
+    designs = [design for batch in batches for design in batch.designs]
+    parts = [function(batch.cases) for batch in batches]
+    return [_joined([part[i] for part in parts], designs) for i in range(len(checks))]
+
+
+def _joined(parts: Sequence[tuple[Sides, Array]], designs: Sequence[Design]) -> Observations:
+    """The observations of all batches, of the designs that count."""
+    keep = np.concatenate([np.asarray(counts) for _, counts in parts])
+    left, right, error = (
+        np.concatenate([np.asarray(sides[i]) for sides, _ in parts])[keep] for i in range(3)
+    )
+    found = tuple(design for design, kept in zip(designs, keep, strict=True) if kept)
+    return Observations(left, right, error, tuple(d.name for d in found), len(found), found)
 
 
 @dataclass(frozen=True)

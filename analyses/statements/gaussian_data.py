@@ -56,7 +56,7 @@ def _laws(case: Case) -> tuple[Array, Array]:
 
 
 def _ratio(case: Case) -> Sides:
-    mean, variance = _data(case)
+    _, variance = _data(case)
     ends = _law_after(case, jnp.asarray(case.schedule.steps))[1] / (variance + case.variances[-1])
     given = jax.vmap(lambda s: gaussian.lemma_13_inverse_ratio(s, *_grid(case)))(variance)
     return worst_entry(ends, given)

@@ -85,7 +85,7 @@ def lemma_13_corrected(
 
 
 def lemma_14_score(point: Scalar, mean: Scalar, variance: Scalar, noise: Scalar) -> Array:
-    """grad log p_v(x) = -(x - m)/(s^2 + v) of one dimension.
+    """The score grad log p_v(x) = -(x - m)/(s^2 + v) of one dimension.
 
     Args:
       point: x, in data units.
