@@ -95,7 +95,7 @@ def random_gaussians(dim: int, steps: int, count: int, seed: int = 0) -> tuple[D
     for _ in range(count):
         kind, sigmas = _grid(random, steps)
         scale = _log_uniform(random, 0.01, 10.0) * random.integers(4).clip(max=1)
-        mean, spread = scale * _normal(random, dim), _spectrum(random, dim)
+        mean, spread = scale * _normal(random, dim) + 0.0, _spectrum(random, dim)
         rest = {"exponent": _exponent(random), "factor": _factor(random), "name": kind}
         designs.append(Design.gaussian(mean, spread, sigmas, **rest))
     return tuple(designs)

@@ -1,79 +1,75 @@
-"""What a score leaves over on a mixture of Gaussians: the two errors of score matching, by points.
+"""What a score leaves over on a mixture of Gaussians: its errors in score matching and denoising.
 
-Given its component, data and noise are normal, so that X = m + s u and xi = (sigma u + sqrt(l) u')/s
-with s^2 = l + sigma^2 and u, u' independent standard normal numbers. Expectations are sums over
-components, over nodes for u and over u' = +-1, which is exact, as xi enters squared. For an affine
-score on Gaussian data u = +-1 is exact too. Covariances are diagonal; in several dimensions all
-coordinates take the same node, which is exact for sums of squares coordinate by coordinate.
+On one Gaussian and for an affine score they are moments in closed form. On mixtures in one
+dimension they are sums over points: given its component, data and noise are normal, X = m + s u and
+xi = (sigma u + sqrt(l) u')/s with s^2 = l + sigma^2 and u, u' independent standard normal numbers;
+u runs over the nodes of a trapezoid rule, and u' over +-1, which is exact, as xi enters squared.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from analyses.cases import Case
 from design_space.arrays import EPS, Array
 from design_space.targets.base import AbstractTarget
 
 Score = Callable[[Array, Array], Array]
 """A score of one point [dim] and one noise level sigma."""
 
-
-class Nodes(NamedTuple):
-    """Nodes and weights of a rule for a standard normal number."""
-
-    places: np.ndarray
-    weights: np.ndarray
+_PLACES = np.arange(-9.0, 9.0 + 1 / 32, 1 / 16)
+_WEIGHTS = np.exp(-0.5 * _PLACES**2) / np.sum(np.exp(-0.5 * _PLACES**2))
+_BATCH = 8  # noise levels at a time
 
 
-TWO = Nodes(np.array([-1.0, 1.0]), np.array([0.5, 0.5]))
-"""Exact for squares of affine functions."""
+def affine_residual(spread: Array, slope: Array, sigma: Array) -> Array:
+    """E|sigma S(X) + xi|^2 for S(x) = a (x - m) on N(m, diag(l)), by the joint law of X and xi.
+
+    sigma S + xi = sigma a (X_0 - m) + (sigma^2 a + 1) xi.
+
+    Args:
+      spread: l, [dim].
+      slope: a, [dim] or a number.
+      sigma: noise level.
+    """
+    return jnp.sum((sigma * slope) ** 2 * spread + (sigma**2 * slope + 1) ** 2)
 
 
-def _trapezoid(spacing: float, reach: float) -> Nodes:
-    places = np.arange(-reach, reach + spacing / 2, spacing)
-    weights = np.exp(-0.5 * places**2)
-    return Nodes(places, weights / weights.sum())
+def affine_mismatch(spread: Array, slope: Array, sigma: Array) -> Array:
+    """E|S(X) - grad log p(X)|^2 for the same, by the law of X, of variances l + sigma^2.
+
+    Args: as for `affine_residual`.
+    """
+    total = spread + sigma**2
+    return jnp.sum((slope + 1 / total) ** 2 * total)
 
 
-MANY = _trapezoid(1 / 16, 9.0)
-"""The trapezoid rule: spectrally accurate for scores of mixtures."""
-
-
-def nodes_of(target: AbstractTarget) -> Nodes:
-    """The rule for a target: two nodes for one component, many for several."""
-    return TWO if target.components().means.shape[0] == 1 else MANY
-
-
-def _sum(target: AbstractTarget, sigma: Array, square: Callable[[Array, Array], Array]) -> Array:
-    """E square(X, xi) over components, nodes and u'."""
-    parts, rule = target.components(), nodes_of(target)
+def _sum(target: AbstractTarget, sigma: Array, function: Callable[[Array, Array], Array]) -> Array:
+    """E function(X, xi) over components, nodes and u'."""
+    parts = target.components()
     total = jnp.sqrt(parts.variances + sigma**2)
-    u, other = jnp.asarray(rule.places)[:, None], jnp.array([-1.0, 1.0])[:, None, None, None]
-    x = parts.means[:, None, :] + total[:, None, :] * u[None, :, :]
-    along = (sigma / total)[:, None, :] * u[None, :, :]
-    xi = along[None] + other * (jnp.sqrt(parts.variances) / total)[None, :, None, :]
-    values = jax.vmap(jax.vmap(jax.vmap(square)))(jnp.broadcast_to(x[None], xi.shape), xi)
-    weights = jnp.exp(parts.log_weights)[:, None] * rule.weights[None, :]
+    u, other = jnp.asarray(_PLACES)[None, :], jnp.array([-1.0, 1.0])[:, None, None]
+    x = jnp.broadcast_to((parts.means + total * u)[None], (2, len(total), len(_PLACES)))
+    xi = (sigma / total * u)[None] + other * (jnp.sqrt(parts.variances) / total)[None]
+    values = jax.vmap(function)(x.reshape(-1, 1), xi.reshape(-1, 1)).reshape(x.shape)
+    weights = jnp.exp(parts.log_weights)[:, None] * _WEIGHTS[None, :]
     return jnp.sum(weights * jnp.mean(values, axis=0))
 
 
 def residual(target: AbstractTarget, score: Score, sigma: Array) -> Array:
-    """r = E|sigma S(X, sigma) + xi|^2, xi the noise in X = X_0 + sigma xi.
+    """E|sigma S(X, sigma) + xi|^2, xi the noise in X = X_0 + sigma xi.
 
     Args:
-      target: the data law, with diagonal covariances.
-      score: affine if the target has one component, of one dimension if it has several.
+      target: the data law, in one dimension.
+      score: any score.
       sigma: noise level.
     """
     return _sum(target, sigma, lambda x, xi: jnp.sum((sigma * score(x, sigma) + xi) ** 2))
 
 
 def mismatch(target: AbstractTarget, score: Score, sigma: Array) -> Array:
-    """e = E|S(X, sigma) - grad log p(X)|^2, with the slope of the log density by differentiation.
+    """E|S(X, sigma) - grad log p(X)|^2, with the slope of the log density by differentiation.
 
     Args: as for `residual`.
     """
@@ -88,40 +84,39 @@ def mismatch(target: AbstractTarget, score: Score, sigma: Array) -> Array:
 def least_error(target: AbstractTarget, sigma: Array) -> Array:
     """mmse(v) = E tr Cov(X_0 | X), from the posterior covariance.
 
-    Args: as for `residual`.
+    Args:
+      target: the data law, in one dimension.
+      sigma: noise level.
     """
-    return _sum(
-        target, sigma, lambda x, xi: jnp.trace(target.posterior_covariance(x, sigma**2))
-    )
+    return _sum(target, sigma, lambda x, xi: jnp.trace(target.posterior_covariance(x, sigma**2)))
 
 
 def entropy(target: AbstractTarget, sigma: Array) -> Array:
-    """-E log p(X), in nats; for targets of several components in one dimension.
+    """-E log p(X), in nats.
 
-    Args: as for `residual`.
+    Args: as for `least_error`.
     """
     return _sum(target, sigma, lambda x, xi: -target.log_density(x, sigma**2))
 
 
 def along(function: Callable[[Array], Array], sigmas: Array) -> Array:
-    """A function of one noise level at many; one after the other where there are many nodes."""
-    return jax.lax.map(function, sigmas, batch_size=min(16, sigmas.shape[0]))
-
-
-def case_score(case: Case) -> Score:
-    """The score of a case: its factor times the exact score."""
-    return lambda x, sigma: case.factor * case.target.score(x, sigma**2)
-
-
-def rounding(case: Case, sigmas: Array, residuals: Array) -> Array:
-    """What rounding can move the residuals by: X - m is known to EPS |X|, in units of sigma.
+    """A function of one noise level at many of them, a few at a time.
 
     Args:
-      case: the case.
+      function: of a noise level.
       sigmas: noise levels, [k].
-      residuals: r there, [k].
     """
-    size = jnp.max(jnp.abs(case.target.components().means))
-    off = 16 * EPS * (1 + size / sigmas)
-    dim = case.target.dim
+    return jax.lax.map(function, sigmas, batch_size=min(_BATCH, sigmas.shape[0]))
+
+
+def rounding(means: Array, sigmas: Array, residuals: Array, dim: int) -> Array:
+    """What rounding can move residuals by: X - m is known to EPS |X|, in units of sigma.
+
+    Args:
+      means: of the components.
+      sigmas: noise levels, [k].
+      residuals: E|sigma S + xi|^2 there, [k].
+      dim: dimension.
+    """
+    off = 16 * EPS * (1 + jnp.max(jnp.abs(means)) / sigmas)
     return 2 * jnp.sqrt(residuals * dim) * off + dim * off**2

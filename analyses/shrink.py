@@ -11,7 +11,8 @@ from analyses.cases import Design, measured
 from analyses.statement import Claim, OnDesigns
 
 _BATCH = 48  # candidates of one shape measured at a time, so that each shape compiles once
-_ROUNDS = 60
+_TRIES = 1500  # designs that one counterexample may cost
+_AT_ONCE = 192  # of them in one round
 _SUBSETS = 120  # of the points of a grid that are tried
 
 
@@ -21,7 +22,7 @@ def _rounded(value: float, digits: int) -> float:
 
 def _simpler_numbers(value: float, least: float) -> Iterator[float]:
     """Rounder numbers near a number, and 0, 1 and 2, if they are at least `least`."""
-    for other in (0.0, 1.0, 2.0, *(_rounded(value, digits) for digits in (1, 2, 3))):
+    for other in (0.0, 1.0, 2.0, *(_rounded(value, digits) + 0.0 for digits in (1, 2, 3))):
         if other >= least and other != value:
             yield other
 
@@ -140,10 +141,13 @@ def shrunk(claim: Claim, failing: Sequence[Design]) -> Design | None:
     if not clear > 0:
         return best
     changes = (_fewer_parts, _coarser(1), _coarser(2), _one_step_fewer, _rounder)
+    tries = 0
     for candidates in changes:
-        for _ in range(_ROUNDS):
+        while tries < _TRIES:
             size = complexity(best)
-            tried = [d for d in candidates(best) if complexity(d) < size]
+            smaller = (d for d in candidates(best) if complexity(d) < size)
+            tried = list(itertools.islice(smaller, _AT_ONCE))
+            tries += len(tried)
             good = [d for d, gap in zip(tried, judge(tried), strict=True) if gap > clear]
             if not good:
                 break

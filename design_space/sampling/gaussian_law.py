@@ -151,3 +151,27 @@ def full_law(
         step, start, (variances[:-1], steps, slopes, intercepts)
     )
     return GaussianLaw(b, excess, absolute)
+
+
+def probability_flow_law(
+    mean: Float[Array, " dim"],
+    eigenvalues: Float[Array, " dim"],
+    sigmas: Float[Array, " nodes"],
+) -> GaussianLaw:
+    """The law of Euler's method for the probability flow dy/dsigma = -sigma L(y), exact score.
+
+    From N(0, sigma_0^2 I), each step multiplies y - m by (l + sigma_j sigma_{j+1})/(l + sigma_j^2).
+
+    Args:
+      mean: m in the eigenbasis, shape [dim].
+      eigenvalues: l >= 0, shape [dim].
+      sigmas: sigma_0 > ... > sigma_N > 0, shape [steps + 1].
+
+    Returns:
+      The law, relative to p_{v_N} like the others.
+    """
+    high, low = sigmas[:-1, None], sigmas[1:, None]
+    total = eigenvalues[None, :] + high**2
+    factor = jnp.exp(jnp.sum(jnp.log1p(high * (low - high) / total), axis=0))
+    generated, final = (factor * sigmas[0]) ** 2, eigenvalues + sigmas[-1] ** 2
+    return GaussianLaw(-factor * mean, generated - final, generated + final)
