@@ -83,14 +83,14 @@ def _scale_aware() -> Observations:
 
 
 def _corollary_exponents() -> Observations:
-    """Fitted exponents of E_D on point masses in N, T/delta and d against the leading term's."""
+    """Fitted exponents of E_D on point masses in N, 1/delta, d and T against the leading term's."""
     rows, names = [], []
     for rho in np.linspace(1, 7, 16):
-        for axis in ("N", "T/delta", "d", "T"):
+        for axis in ("N", "1/delta", "d", "T"):
             names.append(f"{axis}, a = {rho:.3g}")
             for grown in GROWTH:
                 steps = 300 * grown if axis == "N" else 3000
-                ratio = np.exp(2 * rho) * (grown if axis == "T/delta" else 1)
+                ratio = np.exp(2 * rho) * (grown if axis in ("1/delta", "T") else 1)
                 high = 10.0 * (grown if axis == "T" else 1)
                 rows.append((grown if axis == "d" else 1.0, high / ratio, rho, high, steps))
     dim, low, rho, high, steps = (jnp.asarray(x) for x in np.asarray(rows).T)
@@ -172,7 +172,7 @@ COROLLARY_1 = Statement(
     supporting=(
         Claim(
             "any data",
-            "the bound, with the constant 1, is above the scale-aware one, which holds for any data",
+            "the bound, with the constant 1, is above the scale-aware one, which holds for all",
             Study(_scale_aware),
         ),
         Claim(
@@ -182,7 +182,7 @@ COROLLARY_1 = Statement(
         ),
         Claim(
             "exponents",
-            "on a point mass the fitted exponents in N, T/delta, d and T are those of that term",
+            "on a point mass the fitted exponents in N, 1/delta, d and T are those of that term",
             Study(_corollary_exponents),
             "=",
             to=0.02,

@@ -294,14 +294,14 @@ REMARK_3 = Statement(
     "standard range, where L = ln(sigma_max/sigma_min): that holds. It is an upper order of the "
     "leading term 4 rho² sinh²(L/(2 rho)) without its terms of lower order, and those matter at "
     "rho of the order of L: the leading term itself falls with rho, to L² of the exponential "
-    "schedule, and so does the full bound of Theorem 2: neither has an inner optimum. The exact optimum depends "
-    "on the data and on the criterion: on N(0, 1/4) over the standard range E_D is least at 3.14 "
-    "(N = 10) to 3.45 (N = 500), the marginal KL at 8.46 to 13.5; on a point mass E_D falls with "
-    "rho throughout.",
+    "schedule, and so does the full bound of Theorem 2: neither has an inner optimum. "
+    "The exact optimum depends on the data and on the criterion: on N(0, 1/4) over the standard "
+    "range E_D is least at 3.14 (N = 10) to 3.45 (N = 500), the marginal KL at 8.46 to 13.5. On a "
+    "point mass no rho is best: the exponential schedule, the limit of large rho, is.",
     supporting=(
         Claim(
             "no inner optimum",
-            "Theorem 2's bound, the scale-aware one and the leading term fall with rho, from 1 to 200",
+            "Theorem 2's bound, the scale-aware one and the leading term fall with rho up to 200",
             Study(_full_bounds),
         ),
         Claim(
