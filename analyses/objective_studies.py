@@ -26,7 +26,7 @@ from design_space.weightings.named import edm_weighting
 STEPS = (256, 512, 1024, 2048, 4096)
 """Steps of the Riemann sums of one fit."""
 
-LIMIT_TO = 1e-4
+LIMIT_TO = 2e-5
 """What is left of the sums after one extrapolation, which removes the order 1/N only."""
 
 CONFIDENCE = 0.99
@@ -57,7 +57,7 @@ def _riemann_designs(closed: bool) -> dict[str, np.ndarray]:
         "low": 10 ** _uniform(random, -1.3, -0.7, count),
         "high": 10 ** _uniform(random, 0.3, 1.3, count),
         "exponent": _uniform(random, 0.5, 1.0, count),
-        "rho": np.ones(count) if closed else _uniform(random, 1.0, 6.0, count),
+        "rho": np.ones(count) if closed else _uniform(random, 2.0, 6.0, count),
         "factor": 1 + _uniform(random, 0.1, 0.5, count) * random.choice([-1, 1], count),
         "power": np.where(random.random(count) < 0.5, power, 1 - power),
         "closed": np.full(count, closed),

@@ -7,9 +7,10 @@ is trained, X = X_0 + sigma_bar xi, d the dimension. Measured along times t_k:
   residual   r = E|sigma_bar S + xi|^2,
   gap        C = E|L|^2 - E|grad log p_{t|0}|^2 = I(v) - d/v = -mmse(v)/v^2.
 
-By Tweedie's formula, E(xi | X) = -sigma_bar L, so r/v = e + mmse(v)/v^2 = e - C. The paper divides r
-by sigma_bar where sigma_bar^2 belongs; that slip of eq. (4) is carried into the total weighting of
-eqs. (5) and (6). Functions that contain it are named as printed, their twins `_corrected`.
+By Tweedie's formula, E(xi | X) = -sigma_bar L, so r/v = e + mmse(v)/v^2 = e - C. In print r is
+divided by sigma_bar where sigma_bar^2 belongs; that slip of eq. (4) is carried into the total
+weighting of eqs. (5) and (6). Functions that contain it are named plainly, their twins end in
+`_corrected`.
 
 Source: eqs. (3) to (7) and (12) of arXiv 2406.12839.
 """
