@@ -19,7 +19,7 @@ SidesOf = Callable[[Case], Sides]
 
 
 def _weights(variance: AbstractVarianceSchedule) -> tuple[Weight, ...]:
-    """Weights w of forward time: none, that of score matching, growing ones, and a bell."""
+    """Weights w of one forward time: none, that of score matching, growing ones, and a bell."""
     bell = edm_weighting().density
     return (
         jnp.ones_like,
@@ -140,7 +140,7 @@ def denoising(formula: Callable[..., Array], others: bool = False) -> SidesOf:
         left, floor = _mismatches(case, sigmas), _mmse(case, sigmas) / sigmas**4
         right = _independent_noise(case, sigmas) if others else _residuals(case, sigmas)
         none, rounding = jnp.zeros_like(sigmas), _rounding(case, sigmas, right) / sigmas**2
-        w = jnp.stack([weight(rule.times) for weight in _weights(case.schedule.variance)])
+        w = jnp.stack([jax.vmap(f)(rule.times) for f in _weights(case.schedule.variance)])
         return _worst(
             jax.vmap(lambda row: objective.equation_3(rule, row, left + floor))(w),
             jax.vmap(lambda row: formula(rule, row, sigmas, right, none))(w),
@@ -194,7 +194,7 @@ def floor(conversion: Callable[[Weight], TimeWeighting], exact: bool = True) -> 
         found = _residuals(case, sigmas, 1.0 if exact else None)
         c, rounding = objective.gap_by_mmse(mmse, sigmas**2), _rounding(case, sigmas, found)
         weights, times = _weights(case.schedule.variance), case.schedule.forward_times[1:]
-        w = jnp.stack([weight(times) for weight in weights])
+        w = jnp.stack([jax.vmap(weight)(times) for weight in weights])
         beta = jnp.stack([conversion(weight).total(case.schedule) for weight in weights])
         return _worst(
             jax.vmap(lambda row: objective.equation_6(row, found))(beta),

@@ -39,14 +39,18 @@ def pair_expectation(
     found = []
     for order, noise_order in _ORDERS:
         nodes, weights = rule(line, low, panels, order)
-        xi, noise_weights = gauss_hermite(noise_order)
+        xi, noise_weights = (jnp.asarray(x) for x in gauss_hermite(noise_order))
+        between = jnp.sqrt(high - low) * xi
 
-        def at(x: Array, w: Array, xi=jnp.asarray(xi), u=jnp.asarray(noise_weights)) -> Array:
+        def at(x: Array, w: Array, xi: Array, between: Array, u: Array) -> Array:
             density = jnp.exp(at_point(line, x, low).log_density)
-            points = x + jnp.sqrt(high - low) * xi
-            return w * density * (u @ jax.vmap(lambda y, z: value(line, x, y, z))(points, xi))
+            values = jax.vmap(lambda y, z: value(line, x, y, z))(x + between, xi)
+            return w * density * (u @ values)
 
-        found.append(jnp.sum(jax.vmap(at)(nodes.ravel(), weights.ravel()), axis=0))
+        each = jax.vmap(at, in_axes=(0, 0, None, None, None))
+        found.append(
+            jnp.sum(each(nodes.ravel(), weights.ravel(), xi, between, noise_weights), axis=0)
+        )
     fine, coarse = found
     return fine, jnp.abs(fine - coarse)
 

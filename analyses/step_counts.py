@@ -128,7 +128,7 @@ def least_steps(kind: Kind, problems: Problems, high: Array, accuracy: Array) ->
     """
 
     def one(p: Problems, high: Array, accuracy: Array) -> Array:
-        def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        def halve(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
             middle = (ends[0] + ends[1]) // 2
             found = p.dim * _discretization(kind, p.variance, p.low, high, p.rho, middle)
             enough = found <= accuracy

@@ -1,4 +1,4 @@
-"""Equation (10) and the path identity: what a design's sampler is, and where its error comes from."""
+"""Equation (10) and the path identity: what the sampler is, and where its error comes from."""
 
 import jax
 import jax.numpy as jnp

@@ -77,8 +77,8 @@ THEOREM_2 = Statement(
     id="theorem-2",
     title="The sampling error",
     source=f"Theorem 2 (eq. 11) of {_SOURCE}",
-    says="The KL of the sampler's law is at most, up to a constant, an initialization term, a score "
-    "term and three sums over the grid for the discretization.",
+    says="The KL of the sampler's law is at most, up to a constant, an initialization term, a "
+    "score term and three sums over the grid for the discretization.",
     latex=r"\mathrm{KL} \lesssim \frac{m_2^2}{v_0} + \sum_j \gamma_j \sigma^2_{T-s_j} e_j "
     r"+ d \sum_j \gamma_j \int \frac{\sigma^4}{\bar\sigma^4} dt "
     r"+ \frac{m_2^2}{v_0^2} \int_0^{s_1} \sigma^2 dt "

@@ -12,7 +12,7 @@ from design_space.numerics.defects import expm1_defect
 def least_discretization(
     dim: int, variance: Scalar, high: Scalar, low: Scalar, steps: int
 ) -> Float[Array, ""]:
-    """The least E_D on N(m, s^2 I) with N steps from v_0 to v_N, reached where s^2 + v is geometric.
+    """The least E_D on N(m, s^2 I) with N steps, reached where s^2 + v is geometric.
 
     (d/2) (N (R^{1/N} - 1) - ln R), R = (s^2 + v_N)/(s^2 + v_0).
 
