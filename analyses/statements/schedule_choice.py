@@ -227,7 +227,7 @@ def _reduced_optima() -> Observations:
     @jax.jit
     @jax.vmap
     def root(ratio: Array) -> Array:
-        def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        def halve(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
             middle = (ends[0] + ends[1]) / 2
             up = slope(ratio, middle) > 0
             return jnp.where(up, ends[0], middle), jnp.where(up, middle, ends[1])

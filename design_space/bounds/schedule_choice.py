@@ -137,7 +137,7 @@ def least_surrogate(ratio: Scalar, steps: Scalar) -> Float[Array, ""]:
     def excess(log_q: Array) -> Array:
         return -(steps - 1) * jnp.log1p(-jnp.exp(log_q)) - log_q - length
 
-    def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: Array, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         middle = (ends[0] + ends[1]) / 2
         above = excess(middle) > 0  # the left side falls with q up to 1/N
         return jnp.where(above, middle, ends[0]), jnp.where(above, ends[1], middle)
