@@ -4,9 +4,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 
-from analyses.cases import Design
+from analyses.cases import Design, measured
 from analyses.families import Families
 from analyses.shrink import shrunk
 from analyses.statement import (
@@ -83,12 +84,6 @@ class Judgement:
         fine = all(outcome.as_expected for outcome in self.outcomes[1:])
         return fine and self.verdict == self.statement.expected
 
-    @property
-    def counterexample(self) -> Design | None:
-        """The smallest counterexample to a claim that should hold, or to the printed form."""
-        wrong = [o for o in self.outcomes if not o.holds and o.expected and o.counterexample]
-        return wrong[-1].counterexample if wrong else None
-
 
 def failing(claim: Claim, left: np.ndarray, right: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Which observations fail by more than their error; NaN on either side fails.
@@ -164,6 +159,19 @@ def judge_claim(claim: Claim, expected: bool, seen: Observations) -> Outcome:
         seen,
         found,
     )
+
+
+def sides_of(claim: Claim, design: Design) -> tuple[float, float, float]:
+    """Left side, right side and error of a claim on one design.
+
+    Args:
+      claim: one that is checked on designs.
+      design: the design.
+    """
+    assert isinstance(claim.check, OnDesigns)
+    case = jax.tree.map(lambda leaf: leaf[0], measured([design]))
+    left, right, error = claim.check.one(case)[0]
+    return float(left), claim.constant * float(right), float(error)
 
 
 def _verdict(statement: Statement, outcomes: tuple[Outcome, ...]) -> Verdict:

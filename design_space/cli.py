@@ -142,6 +142,30 @@ def evaluate(
 
 @app.command()
 @refuses_bad_input
+def check(
+    statements: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ID]...", help='Ids or patterns ("lemma-*"); all if none given.'),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+    ] = False,
+    counterexamples: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also write the counterexamples, as specification files."),
+    ] = None,
+) -> None:
+    """The statements of the theory, judged; exit status 1 if a verdict differs from the record."""
+    prepare_jax()
+    from design_space.commands.check import check as run
+
+    status = run(statements or [], as_json, counterexamples)
+    if status:
+        raise typer.Exit(status)
+
+
+@app.command()
+@refuses_bad_input
 def reproduce(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Analyses; all if none named.")

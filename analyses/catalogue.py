@@ -1,0 +1,108 @@
+"""Every statement of the ledger by id, and the judging of many of them."""
+
+import fnmatch
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from analyses.families import Families
+from analyses.judge import Judgement, judge
+from analyses.statement import Statement
+from analyses.statements import (
+    complexity,
+    gaussian_data,
+    objective,
+    optimal,
+    orders,
+    reverse_process,
+    sampler,
+    schedule_choice,
+    table_1,
+    theorem_2,
+    weighting,
+)
+from design_space.checks import refusal
+
+_ORDER = (
+    "equation-*",
+    "theorem-*",
+    "lemma-*",
+    "remark-*",
+    "corollary-*",
+    "table-*",
+    "appendix-*",
+    "*",
+)
+_MODULES = (
+    objective,
+    sampler,
+    theorem_2,
+    reverse_process,
+    gaussian_data,
+    orders,
+    complexity,
+    schedule_choice,
+    table_1,
+    weighting,
+    optimal,
+)
+WORKERS = 2
+"""Statements judged at a time: one is compiled while another runs."""
+
+
+def _catalogue() -> dict[str, Statement]:
+    """Statements in the order of the paper, our own after them."""
+    found = {s.id: s for module in _MODULES for s in module.STATEMENTS}
+
+    def place(name: str) -> tuple[int, str, int]:
+        head, _, tail = name.rpartition("-")
+        kind = next(i for i, p in enumerate(_ORDER) if fnmatch.fnmatch(name, p))
+        return (kind, head, int(tail)) if tail.isdigit() else (kind, name, 0)
+
+    return {name: found[name] for name in sorted(found, key=place)}
+
+
+STATEMENTS: dict[str, Statement] = _catalogue()
+"""Every statement by id."""
+
+
+def select(patterns: Iterable[str]) -> list[Statement]:
+    """Statements by id or by pattern, in the order of the ledger; all if there is no pattern.
+
+    Args:
+      patterns: ids, or patterns with * and ? such as "lemma-*".
+
+    Raises:
+      ValueError: if a pattern matches nothing.
+    """
+    patterns = list(patterns)
+    for pattern in patterns:
+        if not fnmatch.filter(STATEMENTS, pattern):
+            domain = "an id or a pattern of ids: " + ", ".join(STATEMENTS)
+            raise refusal("statement", pattern, domain, "choose one of these")
+    chosen = [n for n in STATEMENTS if not patterns or any(fnmatch.fnmatch(n, p) for p in patterns)]
+    return [STATEMENTS[name] for name in chosen]
+
+
+def judge_all(
+    statements: Sequence[Statement],
+    families: Families,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Judgement]:
+    """Judges statements, two at a time.
+
+    Args:
+      statements: what to judge.
+      families: the designs.
+      advance: told how many are done, and of how many.
+
+    Returns:
+      The judgements, in the order of the statements.
+    """
+    needed = {name for s in statements for c in s.claims() for name in getattr(c.check, "on", ())}
+    with ThreadPoolExecutor(WORKERS) as pool:
+        # First the families: each is measured once, and all statements look at them.
+        list(pool.map(lambda name: families[name](), sorted(needed, reverse=True)))
+        futures = [pool.submit(judge, statement, families) for statement in statements]
+        for done, _ in enumerate(as_completed(futures), start=1):
+            advance(done, len(statements))
+    return [future.result() for future in futures]
