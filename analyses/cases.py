@@ -1,6 +1,7 @@
 """Designs on which statements are checked: as plain numbers, and measured, many at once."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,6 +77,19 @@ class Design:
         if self.factor != 1:
             sections["score"] = {"kind": "scaled", "factor": self.factor}
         return sections
+
+
+def toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
+    """A design's sections as the text of a specification file.
+
+    Args:
+      sections: section name -> its keys, with strings, numbers and lists as values.
+    """
+    lines = []
+    for name, keys in sections.items():
+        lines.append(f"[{name}]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+    return "\n".join(lines) + "\n"
 
 
 class Case(eqx.Module):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from analyses.cases import Design, measured
+from analyses.cases import Design, measured, toml
 from analyses.families import Families
 from analyses.shrink import shrunk
 from analyses.statement import (
@@ -77,6 +77,19 @@ class Judgement:
     verdict: Verdict
     outcomes: tuple[Outcome, ...]
     seconds: float
+
+    def __str__(self) -> str:
+        """The verdict with its numbers, and the smallest counterexample if there is one."""
+        lines = [f"{self.statement.id}: {self.verdict}"]
+        for o in self.outcomes:
+            lines.append(
+                f"  {o.claim.name}: fails on {o.violations} of {o.observations}; "
+                f"margin {o.margin:.4g}, tightness {o.tightness:.4g} ({o.designs} designs)"
+            )
+            if o.counterexample is not None:
+                text = toml(o.counterexample.specification()).strip()
+                lines += ["  smallest counterexample:", *(f"    {x}" for x in text.split("\n"))]
+        return "\n".join(lines)
 
     @property
     def as_recorded(self) -> bool:

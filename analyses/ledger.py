@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analyses.cases import toml
 from analyses.catalogue import STATEMENTS
 from analyses.experiment import Experiment, Settings
 from analyses.families import families
 from analyses.judge import Judgement, Outcome, judge, ratios
-from analyses.recorded import counterexample, plain, toml
+from analyses.recorded import counterexample, plain
 
 _QUANTILES = np.linspace(0.0, 1.0, 41)
 

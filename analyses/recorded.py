@@ -117,16 +117,3 @@ def _same(old: float | None, new: float | None) -> bool:
     if old is None or new is None:
         return old is new
     return abs(old - new) <= TOLERANCE * max(abs(old), abs(new))
-
-
-def toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
-    """A design's sections as the text of a specification file.
-
-    Args:
-      sections: section name -> its keys, with strings, numbers and lists as values.
-    """
-    lines = []
-    for name, keys in sections.items():
-        lines.append(f"[{name}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
-    return "\n".join(lines) + "\n"

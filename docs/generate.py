@@ -1,4 +1,4 @@
-"""Writes the generated parts of the pages: the table of floors, and the index.
+"""Writes the generated parts of the pages: floors, index, errata, the map of the paper.
 
 `python docs/generate.py` writes them; `--check` writes nothing and fails if a page is out of date.
 """
@@ -8,6 +8,8 @@ import re
 import sys
 import tomllib
 from pathlib import Path
+
+from ledger_pages import errata, statements
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -60,7 +62,12 @@ def index() -> str:
     return "\n".join(lines).strip()
 
 
-PARTS = {"architecture.md": ("floors", floors), "index.md": ("pages", index)}
+PARTS = {
+    "architecture.md": ("floors", floors),
+    "index.md": ("pages", index),
+    "errata.md": ("errata", errata),
+    "paper_map.md": ("statements", statements),
+}
 """Page -> the name of its generated part, and what makes it."""
 
 

@@ -1,0 +1,101 @@
+"""The pages made from the ledger: errata, and the map of the paper."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from analyses.cases import toml
+from analyses.catalogue import STATEMENTS
+from analyses.recorded import recorded
+from analyses.statement import Statement
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    if value != 0 and not 1e-3 <= abs(value) < 1e5:
+        mantissa, exponent = f"{value:.3e}".split("e")
+        return f"{mantissa}·10^{int(exponent)}"
+    return f"{value:.5g}"
+
+
+def _formula(latex: str) -> str:
+    return f"$$\n{latex}\n$$"
+
+
+def _counterexample(claims: dict[str, Any], statement: Statement) -> Iterator[str]:
+    """The printed claim's counterexample, as the specification file it is, and its two sides."""
+    found = claims[statement.printed.name].get("counterexample")
+    worst = claims[statement.printed.name]["worst"]
+    if found is None:
+        yield (
+            f"Where it is farthest off: {worst['what']}, {_number(worst['left'])} measured, "
+            f"{_number(worst['right'])} claimed."
+        )
+        return
+    relation = "at most" if statement.printed.relation == "<=" else "equal to"
+    yield (
+        f"The smallest counterexample found: the left side is {_number(found['left'])} and should "
+        f"be {relation} {_number(found['right'])}."
+    )
+    yield f"```toml\n{toml(found['design']).strip()}\n```"
+
+
+def _tally(claims: dict[str, Any], statement: Statement) -> str:
+    printed, fixed = statement.printed, statement.corrected
+    seen = claims[printed.name]
+    text = f"As printed ({printed.says}): fails in {seen['violations']} of "
+    text += f"{seen['observations']} comparisons on {seen['designs']} designs."
+    if fixed is not None:
+        good = claims[fixed.name]
+        text += f" Corrected ({fixed.says}): holds in all {good['observations']} comparisons on "
+        text += f"{good['designs']} designs"
+        if fixed.relation == "=":
+            text += f", to {_number(good['deviation'])} beyond the stated errors."
+        else:
+            text += f"; the closest comes to {_number(good['tightness'])} of the bound."
+    return text
+
+
+def _fails(statement: Statement, claims: dict[str, Any]) -> Iterator[str]:
+    yield f"### {statement.id}: {statement.title}"
+    yield f"*{statement.source}.* {statement.says}"
+    yield "As printed:"
+    yield _formula(statement.latex)
+    if statement.corrected_latex:
+        yield "Corrected:"
+        yield _formula(statement.corrected_latex)
+    yield statement.derivation
+    yield _tally(claims, statement)
+    yield from _counterexample(claims, statement)
+
+
+def errata() -> str:
+    """Every statement that fails as printed, and the table of all that holds."""
+    record = recorded()
+    wrong = [s for s in STATEMENTS.values() if s.expected.startswith("fails")]
+    right = [s for s in STATEMENTS.values() if s not in wrong]
+    blocks = [block for s in wrong for block in _fails(s, record[s.id]["claims"])]
+    blocks.append("## What holds")
+    rows = ["| statement | says | verdict | designs |", "|---|---|---|---|"]
+    for statement in right:
+        designs = max(c["designs"] for c in record[statement.id]["claims"].values())
+        cells = (statement.id, f"{statement.title}: {statement.says}", statement.expected, designs)
+        rows.append("| " + " | ".join(str(cell).replace("|", r"\|") for cell in cells) + " |")
+    blocks.append("\n".join(rows))
+    return "\n\n".join(blocks)
+
+
+def statements() -> str:
+    """The table of all statements with what was found, for the map of the paper."""
+    record = recorded()
+    rows = ["| statement | source | verdict | margin | command |", "|---|---|---|---|---|"]
+    for statement in STATEMENTS.values():
+        claim = record[statement.id]["claims"][statement.printed.name]
+        margin = _number(claim["margin"])
+        if claim["margin"] is None and claim["holds"]:
+            margin = f"1 ± {claim['deviation']:.0e}"
+        cells = (statement.title, statement.source, statement.expected, margin)
+        text = " | ".join(str(cell).replace("|", r"\|") for cell in cells)
+        rows.append(f"| {text} | `design-space check {statement.id}` |")
+    return "\n".join(rows)
+
