@@ -208,6 +208,6 @@ def exponents(kind: Kind, printed: bool) -> Check:
         measured = fit(jnp.asarray(across), jnp.asarray(found * 1.0).reshape(len(names), 8))
         given = fit(jnp.asarray(across), jnp.asarray(formula).reshape(len(names), 8))
         left, right, error = (np.asarray(x) for x in (measured.value, given.value, measured.error))
-        return Observations(left, right, error, names, len(found), confidence=0.99)
+        return Observations(left, right, error, names, len(found))
 
     return Study(run)

@@ -102,7 +102,7 @@ def _corollary_exponents() -> Observations:
     left, right = fit(across, found.reshape(64, 8)), fit(across, given.reshape(64, 8))
     error = np.asarray(left.error)
     sides = (np.asarray(left.value), np.asarray(right.value))
-    return Observations(*sides, error, tuple(names), COUNT, confidence=0.99)
+    return Observations(*sides, error, tuple(names), COUNT)
 
 
 def _seen(problems: Problems, left: Array, right: Array, steps: Array) -> Observations:
