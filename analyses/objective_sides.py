@@ -29,10 +29,14 @@ def _weights(variance: AbstractVarianceSchedule) -> tuple[Weight, ...]:
     )
 
 
-def _time(case: Case) -> tuple[objective.TimeRule, Array]:
-    """Times of quadrature from t_0 to T with their noise levels."""
+def _time(case: Case, panels: int = 4) -> tuple[objective.TimeRule, Array]:
+    """Times of quadrature from t_0 to T with their noise levels.
+
+    Panels are 8 on Gaussian data. On mixtures, where each time costs a quadrature, they are fewer:
+    a few where the integral must be exact, one where two integrands are compared.
+    """
     times = case.schedule.forward_times
-    rule = objective.gauss_times(times[0], times[-1])
+    rule = objective.gauss_times(times[0], times[-1], panels if _is_mixture(case) else 8)
     return rule, case.schedule.variance.sigma(rule.times)
 
 
@@ -100,7 +104,7 @@ def entropy_gained(case: Case) -> Sides:
 
 def zero(case: Case) -> Sides:
     """The loss of the exact score is nothing beside that of the score zero, the entropy gained."""
-    rule, sigmas = _time(case)
+    rule, sigmas = _time(case, 1)
     w = 2 * case.schedule.variance.diffusion(rule.times)
     gain = _entropy_gain(case)
     return Sides(gain + objective.equation_3(rule, w, _mismatches(case, sigmas, 1.0)), gain)
@@ -136,7 +140,7 @@ def denoising(formula: Callable[..., Array], others: bool = False) -> SidesOf:
     """
 
     def sides(case: Case) -> Sides:
-        rule, sigmas = _time(case)
+        rule, sigmas = _time(case, 1)
         left, floor = _mismatches(case, sigmas), _mmse(case, sigmas) / sigmas**4
         right = _independent_noise(case, sigmas) if others else _residuals(case, sigmas)
         none, rounding = jnp.zeros_like(sigmas), _rounding(case, sigmas, right) / sigmas**2

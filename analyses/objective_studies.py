@@ -26,7 +26,7 @@ from design_space.weightings.named import edm_weighting
 STEPS = (256, 512, 1024, 2048, 4096)
 """Steps of the Riemann sums of one fit."""
 
-LIMIT_TO = 2e-5
+LIMIT_TO = 1e-4
 """What is left of the sums after one extrapolation, which removes the order 1/N only."""
 
 CONFIDENCE = 0.99
@@ -257,8 +257,8 @@ def fixed_data(case: Case) -> Sides:
 
     # In one dimension two noises, +-1, are as good as all: the score is affine.
     left = objective.equation_7(beta, 0.5 * (squares(1.0) + squares(-1.0)))
-    errors = residuals.along(lambda s: residuals.mismatch(law, score, s), sigmas)
-    mmse = residuals.along(lambda s: residuals.least_error(law, s), sigmas)
+    errors = residuals.along(lambda s: residuals.mismatch(law, score, s, residuals.COARSE), sigmas)
+    mmse = residuals.along(lambda s: residuals.least_error(law, s, residuals.COARSE), sigmas)
     v = sigmas**2
     right = objective.equation_6(beta, v * errors) + objective.equation_6_floor(beta, mmse, v)
     rounding = residuals.rounding(points, sigmas, errors * v + mmse / v, 1)

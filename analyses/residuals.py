@@ -7,6 +7,7 @@ u runs over the nodes of a trapezoid rule, and u' over +-1, which is exact, as x
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +19,11 @@ from design_space.targets.base import AbstractTarget
 Score = Callable[[Array, Array], Array]
 """A score of one point [dim] and one noise level sigma."""
 
-_PLACES = np.arange(-9.0, 9.0 + 1 / 32, 1 / 16)
-_WEIGHTS = np.exp(-0.5 * _PLACES**2) / np.sum(np.exp(-0.5 * _PLACES**2))
-_BATCH = 8  # noise levels at a time
+FINE, COARSE = 1 / 96, 1 / 16
+"""Spacings of the nodes, in standard deviations of their component. Two nodes to the standard
+deviation of the narrowest component are enough; COARSE is for components of equal width."""
+
+_BATCH = 4  # noise levels at a time
 
 
 def affine_residual(spread: Array, slope: Array, sigma: Array) -> Array:
@@ -45,58 +48,75 @@ def affine_mismatch(spread: Array, slope: Array, sigma: Array) -> Array:
     return jnp.sum((slope + 1 / total) ** 2 * total)
 
 
-def _sum(target: AbstractTarget, sigma: Array, function: Callable[[Array, Array], Array]) -> Array:
-    """E function(X, xi) over components, nodes and u'."""
-    parts = target.components()
-    total = jnp.sqrt(parts.variances + sigma**2)
-    u, other = jnp.asarray(_PLACES)[None, :], jnp.array([-1.0, 1.0])[:, None, None]
-    x = jnp.broadcast_to((parts.means + total * u)[None], (2, len(total), len(_PLACES)))
-    xi = (sigma / total * u)[None] + other * (jnp.sqrt(parts.variances) / total)[None]
-    values = jax.vmap(function)(x.reshape(-1, 1), xi.reshape(-1, 1)).reshape(x.shape)
-    weights = jnp.exp(parts.log_weights)[:, None] * _WEIGHTS[None, :]
-    return jnp.sum(weights * jnp.mean(values, axis=0))
+class _Points(NamedTuple):
+    """Points x and their weights, [components, nodes], and the noise in them, [2, ...]."""
+
+    x: Array
+    weights: Array
+    xi: Array
+
+    def each(self, function: Callable[[Array], Array]) -> Array:
+        """A function of a point [1], whose value is one number, at every x."""
+        values = jax.vmap(lambda x: jnp.sum(function(x)))(self.x.reshape(-1, 1))
+        return values.reshape(self.x.shape)
 
 
-def residual(target: AbstractTarget, score: Score, sigma: Array) -> Array:
+def _points(target: AbstractTarget, sigma: Array, spacing: float) -> _Points:
+    parts, places = target.components(), np.arange(-9.0, 9.0 + spacing / 2, spacing)
+    normal = np.exp(-0.5 * places**2)
+    total, u = jnp.sqrt(parts.variances + sigma**2), jnp.asarray(places)[None, :]
+    other = jnp.array([-1.0, 1.0])[:, None, None] * (jnp.sqrt(parts.variances) / total)[None]
+    weights = jnp.exp(parts.log_weights)[:, None] * (normal / normal.sum())[None, :]
+    return _Points(parts.means + total * u, weights, (sigma / total * u)[None] + other)
+
+
+def residual(target: AbstractTarget, score: Score, sigma: Array, spacing: float = FINE) -> Array:
     """E|sigma S(X, sigma) + xi|^2, xi the noise in X = X_0 + sigma xi.
 
     Args:
       target: the data law, in one dimension.
       score: any score.
       sigma: noise level.
+      spacing: of the nodes.
     """
-    return _sum(target, sigma, lambda x, xi: jnp.sum((sigma * score(x, sigma) + xi) ** 2))
+    points = _points(target, sigma, spacing)
+    scores = points.each(lambda x: score(x, sigma))
+    squares = jnp.mean((sigma * scores[None] + points.xi) ** 2, axis=0)
+    return jnp.sum(points.weights * squares)
 
 
-def mismatch(target: AbstractTarget, score: Score, sigma: Array) -> Array:
+def mismatch(target: AbstractTarget, score: Score, sigma: Array, spacing: float = FINE) -> Array:
     """E|S(X, sigma) - grad log p(X)|^2, with the slope of the log density by differentiation.
 
     Args: as for `residual`.
     """
+    points = _points(target, sigma, spacing)
 
-    def square(x: Array, xi: Array) -> Array:
-        slope = jax.grad(lambda y: target.log_density(y, sigma**2))(x)
-        return jnp.sum((score(x, sigma) - slope) ** 2)
+    def off(x: Array) -> Array:
+        return score(x, sigma) - jax.grad(lambda y: target.log_density(y, sigma**2))(x)
 
-    return _sum(target, sigma, square)
+    return jnp.sum(points.weights * points.each(off) ** 2)
 
 
-def least_error(target: AbstractTarget, sigma: Array) -> Array:
+def least_error(target: AbstractTarget, sigma: Array, spacing: float = FINE) -> Array:
     """mmse(v) = E tr Cov(X_0 | X), from the posterior covariance.
 
     Args:
       target: the data law, in one dimension.
       sigma: noise level.
+      spacing: of the nodes.
     """
-    return _sum(target, sigma, lambda x, xi: jnp.trace(target.posterior_covariance(x, sigma**2)))
+    points = _points(target, sigma, spacing)
+    return jnp.sum(points.weights * points.each(lambda x: target.posterior_covariance(x, sigma**2)))
 
 
-def entropy(target: AbstractTarget, sigma: Array) -> Array:
+def entropy(target: AbstractTarget, sigma: Array, spacing: float = FINE) -> Array:
     """-E log p(X), in nats.
 
     Args: as for `least_error`.
     """
-    return _sum(target, sigma, lambda x, xi: -target.log_density(x, sigma**2))
+    points = _points(target, sigma, spacing)
+    return -jnp.sum(points.weights * points.each(lambda x: target.log_density(x, sigma**2)))
 
 
 def along(function: Callable[[Array], Array], sigmas: Array) -> Array:
