@@ -111,14 +111,13 @@ def _at_end(steps: int, designs: Designs, values: np.ndarray, levels: np.ndarray
 
 def _closed(steps: int, designs: Designs) -> np.ndarray:
     """H.3's closed forms, [designs, EDM and Song]."""
-    d = {key: jnp.asarray(value) for key, value in designs.items()}
-    ends = (d["sigma_min"], d["sigma_max"])
-    factor = weighting.h3_prefactor(ends[1], d["p_mean"], d["p_std"], d["sigma_data"])
-    forms = (
-        weighting.h3_edm(steps, *ends, d["rho"], factor),
-        weighting.h3_song(steps, *ends, factor),
-    )
-    return np.stack([np.asarray(x) for x in forms], axis=1)
+
+    def one(low: Array, high: Array, rho: Array, *bell: Array) -> Array:
+        factor = weighting.h3_prefactor(high, *bell)
+        ours = weighting.h3_edm(steps, low, high, rho, factor)
+        return jnp.stack([ours, weighting.h3_song(steps, low, high, factor)])
+
+    return np.asarray(jax.vmap(one)(*(jnp.asarray(value) for value in designs.values())))
 
 
 def _values(steps: int, designs: Designs, values: np.ndarray, levels: np.ndarray) -> Rows:
@@ -156,9 +155,14 @@ def _too_few_steps(steps: int, designs: Designs) -> np.ndarray:
 
 
 def _left_enough(steps: int, designs: Designs) -> np.ndarray:
-    """Where as a density, too, the maximum is at j = N, by the same proof; and the standard."""
-    margin = weighting.h3_margin(*(designs[k] for k in ("sigma_min", "sigma_max")), 1.0, 0.0, 0.0)
-    fine = np.array(margin) - designs["p_mean"] - designs["p_std"] ** 2 >= 1
+    """Where as a density, too, the maximum is at j = N, by the same proof; and the standard.
+
+    As a density the factor has no dt_j, as if rho were 1.
+    """
+    keys = ("sigma_min", "sigma_max", "p_mean", "p_std")
+    given = (jnp.asarray(designs[key]) for key in keys)
+    margin = jax.vmap(lambda low, high, *bell: weighting.h3_margin(low, high, 1.0, *bell))(*given)
+    fine = np.array(margin) >= 0
     fine[0] = True
     return fine
 
@@ -167,7 +171,8 @@ def _density(steps: int, designs: Designs, values: np.ndarray, levels: np.ndarra
     which = np.flatnonzero(_left_enough(steps, designs))
     here = values[which, _CONVENTIONS.index("density, printed")]
     ends = (jnp.asarray(designs[key][which]) for key in ("sigma_min", "sigma_max"))
-    return here[:, 0] / here[:, 1], np.asarray(weighting.h3_density_ratio(steps, *ends)), which
+    ratio = jax.vmap(lambda low, high: weighting.h3_density_ratio(steps, low, high))
+    return here[:, 0] / here[:, 1], np.asarray(ratio(*ends)), which
 
 
 def _standard_ratio(convention: str, steps: int) -> float:
