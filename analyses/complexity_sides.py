@@ -1,6 +1,6 @@
 """Both sides of what appendix I.1 says: errors against bounds, accuracies, numbers of steps."""
 
-import functools
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -23,6 +23,7 @@ from analyses.step_counts import (
 from design_space.arrays import Array
 from design_space.bounds import complexity, schedule_choice
 from design_space.bounds.complexity import ComplexityConstants
+from design_space.bounds.sampling import BoundTerms
 from design_space.numerics.rates import log_log_slope
 
 _ROUNDING = 1e-10
@@ -61,9 +62,17 @@ def _is_exponential(case: Case) -> Array:
 EXPONENTIAL = Assumption("the times are exponential", _is_exponential)
 
 
+def _sums(kind: Kind) -> Callable[..., BoundTerms]:
+    return complexity.linear_sums if kind.exponent == 1 else complexity.sqrt_sums
+
+
+def _closed_form(kind: Kind) -> Callable[..., BoundTerms]:
+    linear = kind.exponent == 1
+    return complexity.linear_exponential if linear else complexity.sqrt_exponential
+
+
 def against_sum(kind: Kind, sharp: bool):
     """E_I + E_D against the sum over steps, as printed or with the constants of a point mass."""
-    sums = complexity.linear_sums if kind.exponent == 1 else complexity.sqrt_sums
 
     def sides(case: Case) -> Sides:
         constants = None
@@ -72,7 +81,8 @@ def against_sum(kind: Kind, sharp: bool):
             constants = ComplexityConstants(0.5, cost, 0.0)
         moment = case.target.second_moment()
         found, error = _total(case)
-        bound = sums(case.target.dim, moment, _times(case, kind), constants).total
+        given = (case.target.dim, moment, _times(case, kind), constants)
+        bound = _sums(kind)(*given).total
         return Sides(found, bound, error + _ROUNDING * bound)
 
     return sides
@@ -80,22 +90,19 @@ def against_sum(kind: Kind, sharp: bool):
 
 def against_closed_form(kind: Kind):
     """E_I + E_D against the closed form for exponential times."""
-    linear = kind.exponent == 1
-    form = complexity.linear_exponential if linear else complexity.sqrt_exponential
 
     def sides(case: Case) -> Sides:
         times = _times(case, kind)
         found, error = _total(case)
         moment, steps = case.target.second_moment(), case.schedule.steps
-        return Sides(found, form(case.target.dim, moment, times[-1], times[0], steps).total, error)
+        given = (case.target.dim, moment, times[-1], times[0], steps)
+        return Sides(found, _closed_form(kind)(*given).total, error)
 
     return sides
 
 
 def uniform_times(kind: Kind) -> Check:
     """E_I + E_D of uniform times against the closed form for exponential ones."""
-    linear = kind.exponent == 1
-    form = complexity.linear_exponential if linear else complexity.sqrt_exponential
 
     def run() -> Observations:
         problems = drawn(kind, point_mass=True, largest=1.0)
@@ -104,7 +111,7 @@ def uniform_times(kind: Kind) -> Check:
         high = kind.horizon(moment, problems.accuracy)
         found = errors(Kind(kind.exponent, True), problems, high, steps)
         given = (problems.dim, moment, problems.low, high, steps)
-        bound = jax.vmap(lambda *numbers: form(*numbers).total)(*given)
+        bound = jax.vmap(lambda *numbers: _closed_form(kind)(*numbers).total)(*given)
         return _observed(problems, found[0] + found[1], bound, 0.0)
 
     return Study(run)
@@ -118,8 +125,8 @@ def one_step(kind: Kind) -> Check:
         high, ones = jnp.asarray(ratios), jnp.ones(COUNT)
         problems = Problems(ones, 0 * ones, 0 * ones, ones, ones, ones)
         found = errors(Kind(kind.exponent, False), problems, high, ones)
-        sums = complexity.linear_sums if kind.exponent == 1 else complexity.sqrt_sums
-        bound = jax.vmap(lambda t: sums(1.0, 0.0, jnp.stack([t, jnp.ones(())])).total)(high)
+        times = jnp.stack([high, ones], axis=1)
+        bound = jax.vmap(lambda t: _sums(kind)(1.0, 0.0, t).total)(times)
         return _observed(problems, found[0] + found[1], bound, 0.0)
 
     return Study(run)
@@ -188,20 +195,14 @@ def enough(kind: Kind, *, point_mass: bool, largest: float) -> Check:
     return Study(run)
 
 
-@functools.cache
-def _exactly_needed(kind: Kind) -> np.ndarray:
-    """The N needed at the printed T along the axes: a point mass has E_I = eps/2 there."""
-    problems, _ = along_axes(kind)
-    high = kind.horizon(problems.second_moment, problems.accuracy)
-    return np.asarray(least_steps(kind, problems, high, problems.accuracy / 2))
-
-
 def exponents(kind: Kind, printed: bool) -> Check:
     """Fitted exponents of the steps needed on a point mass against those of a formula."""
 
     def run() -> Observations:
         problems, names = along_axes(kind)
-        found = _exactly_needed(kind)
+        high = kind.horizon(problems.second_moment, problems.accuracy)
+        # at this T a point mass has E_I = eps/2
+        found = np.asarray(least_steps(kind, problems, high, problems.accuracy / 2))
         formula = printed_steps(kind, problems) if printed else _sufficient(kind, problems)
         across = np.tile(GROWTH, (len(names), 1))
         fit = jax.vmap(log_log_slope)

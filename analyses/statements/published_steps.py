@@ -58,8 +58,7 @@ def _leading() -> Observations:
     return _seen(problems, found, jax.vmap(schedule_choice.leading_discretization)(*given), steps)
 
 
-@eqx.filter_jit
-def _any_data(steps: int, low: Array, high: Array, moment: Array, rho: Array) -> Array:
+def _any_data(steps: int):
     """The scale-aware bound and Corollary 1 in one dimension; in d both are d times as large."""
 
     def one(low: Array, high: Array, moment: Array, rho: Array) -> Array:
@@ -68,7 +67,7 @@ def _any_data(steps: int, low: Array, high: Array, moment: Array, rho: Array) ->
         right = complexity.corollary_1_sampling(1.0, moment, low, high, float(steps), rho).total
         return jnp.stack([left, right])
 
-    return jax.vmap(one)(low, high, moment, rho)
+    return jax.jit(jax.vmap(one))
 
 
 def _scale_aware() -> Observations:
@@ -76,7 +75,7 @@ def _scale_aware() -> Observations:
     problems, high = _problems(6, False, (0.1, 100.0))
     moment = problems.second_moment / problems.dim
     given = (problems.low, high, moment, problems.rho)
-    found = [np.asarray(_any_data(steps, *given)) for steps in (4, 64)]
+    found = [np.asarray(_any_data(steps)(*given)) for steps in (4, 64)]
     left, right = np.concatenate(found).T
     labels = tuple(f"{x}, N = {n}" for n in (4, 64) for x in problems.labels())
     return Observations(left, right, _ROUNDING * right, labels, 2 * COUNT)

@@ -1,5 +1,7 @@
 """Which times to take: appendix I.1's optimality of the exponential ones, and Remark 3's rho."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -33,16 +35,19 @@ _SHORT = Assumption(
 )
 
 
-def _surrogate(least):
+def _sides(case: Case, least: Callable[..., Array]) -> Sides:
     """A formula for the least surrogate against that of a grid, in the time of its schedule."""
+    times = case.schedule.backward_times
+    found = schedule_choice.surrogate(times)
+    return Sides(least(times[0] / times[-1], case.schedule.steps), found, _ROUNDING * found)
 
-    def sides(case: Case) -> Sides:
-        times = case.schedule.backward_times
-        found = schedule_choice.surrogate(times)
-        ratio = times[0] / times[-1]
-        return Sides(least(ratio, case.schedule.steps), found, _ROUNDING * found)
 
-    return sides
+def _exponential(case: Case) -> Sides:
+    return _sides(case, schedule_choice.exponential_surrogate)
+
+
+def _least(case: Case) -> Sides:
+    return _sides(case, schedule_choice.least_surrogate)
 
 
 def _point_mass(case: Case) -> Sides:
@@ -95,12 +100,12 @@ OPTIMALITY = Statement(
     printed=Claim(
         "printed",
         "the sum is least for exponential times",
-        OnDesigns(_surrogate(schedule_choice.exponential_surrogate)),
+        OnDesigns(_exponential),
     ),
     corrected=Claim(
         "corrected",
         "it is least for exponential times among schedules that never more than halve the time",
-        OnDesigns(_surrogate(schedule_choice.exponential_surrogate), where=(_SHORT,)),
+        OnDesigns(_exponential, where=(_SHORT,)),
     ),
     corrected_latex=r"\sum_j \frac{\gamma_j^2}{(T-s_j)^2} \ge N \big(1 - (\delta/T)^{1/N}\big)^2 "
     r"\quad \text{if } T - s_{j+1} \ge \tfrac12 (T - s_j) \text{ for all } j",
@@ -117,7 +122,7 @@ OPTIMALITY = Statement(
         Claim(
             "least of all schedules",
             "no schedule has a smaller sum than the closed form of the least one",
-            OnDesigns(_surrogate(schedule_choice.least_surrogate)),
+            OnDesigns(_least),
         ),
         Claim(
             "two steps",
