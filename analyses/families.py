@@ -13,13 +13,13 @@ import numpy as np
 from analyses.cases import Case, Design, measured
 from design_space.schedules.named import edm, schedule, song
 
-SHAPES = ((1, 2, 160), (1, 12, 256), (3, 8, 192), (12, 24, 128), (50, 40, 96))
+SHAPES = ((1, 2, 208), (1, 12, 256), (6, 8, 224), (50, 24, 144))
 """Random Gaussian designs: dimension, steps and how many."""
 
-MIXTURES = (5, 6, 40)
+MIXTURES = (5, 5, 40)
 """Random mixtures in one dimension: most components, steps and how many."""
 
-NAMED_STEPS = (10, 100, 500)
+NAMED_STEPS = (10, 500)
 _SPREADS = {"Dirac": 0.0, "N(0, 0.005²)": 0.005, "N(0, 0.5²)": 0.5, "N(0, 20²)": 20.0}
 
 

@@ -24,7 +24,7 @@ from design_space.optimal.path import geometric_sigmas
 from design_space.optimal.tangent import tangent_sigmas
 from design_space.sampling.gaussian_law import probability_flow_law
 
-_OURS = "design_space, docs/theory/statements.md"
+_OURS = "design_space, docs/theory/ledger.md"
 
 
 def _values(case: Case) -> Array:
@@ -276,7 +276,7 @@ def _tangent_is_best(mean: float, criterion: int):
 TANGENT_LAW = Statement(
     id="tangent-law",
     title="The best grid for Euler's probability flow",
-    source="arXiv 2601.13602; design_space, docs/theory/statements.md",
+    source="arXiv 2601.13602; design_space, docs/theory/ledger.md",
     says="On N(0, c² I), Euler's method for the probability flow errs least at every number of "
     "steps with σ = c tan(angle) at equidistant angles, and its variance ratio is explicit.",
     latex=r"\frac{\mathrm{Var}\, q_N}{c^2 + v_N} = \frac{v_0}{c^2+v_0} "

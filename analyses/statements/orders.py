@@ -105,7 +105,7 @@ def _orders(quantity: str, order: float) -> Observations:
 MARGINAL_ORDER = Statement(
     id="order-path-and-marginal",
     title="The orders of the path and the marginal error",
-    source="design_space, docs/theory/statements.md; arXiv 2510.27562",
+    source="design_space, docs/theory/ledger.md; arXiv 2510.27562",
     says="As the number of steps grows, the path KL falls like 1/N and the marginal KL like 1/N²: "
     "bounds on the path are loose in order for the marginal law.",
     latex=r"E_D = \Theta(1/N), \qquad \mathrm{KL}(p_{v_N} | q_N) = \Theta(1/N^2)",
