@@ -19,7 +19,7 @@ from design_space.targets.base import AbstractTarget
 Score = Callable[[Array, Array], Array]
 """A score of one point [dim] and one noise level sigma."""
 
-FINE, COARSE = 1 / 96, 1 / 16
+FINE, COARSE = 1 / 128, 1 / 16
 """Spacings of the nodes, in standard deviations of their component. Two nodes to the standard
 deviation of the narrowest component are enough; COARSE is for components of equal width."""
 
