@@ -60,6 +60,22 @@ class Design:
         """The same design with some fields replaced."""
         return replace(self, **changes)
 
+    def summary(self) -> str:
+        """The design in one line, for tables."""
+
+        def listed(values: np.ndarray) -> str:
+            return ", ".join(f"{x:.4g}" for x in values.ravel())
+
+        words = [f"mean {listed(self.means)}", f"variance {listed(self.variances)}"]
+        if len(self.weights) > 1:
+            words.insert(0, f"weights {listed(self.weights)}")
+        words.append(f"σ {listed(self.sigmas)}")
+        if self.exponent != 1:
+            words.append(f"σ̄ = t^{self.exponent:.4g}")
+        if self.factor != 1:
+            words.append(f"score × {self.factor:.4g}")
+        return "; ".join(words)
+
     def specification(self) -> dict[str, dict[str, Any]]:
         """The design as the sections of a specification file."""
         parts, own = np.unique(np.hstack([self.means, self.variances]), axis=0, return_inverse=True)

@@ -24,6 +24,7 @@ class Experiment:
       pieces: splits settings into independent piece settings, in the order of the table's rows.
       compute: turns one piece's settings into a tidy table (one row per observation, no index).
       finding: says in words what the whole table shows, with numbers taken from the table.
+      whole_parts: values of the column `part` whose rows the report shows all.
     """
 
     name: str
@@ -33,3 +34,4 @@ class Experiment:
     pieces: Callable[[Settings], Sequence[Settings]]
     compute: Callable[[Settings], pd.DataFrame]
     finding: Callable[[pd.DataFrame], str]
+    whole_parts: tuple[str, ...] = ()

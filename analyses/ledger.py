@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.cases import toml
 from analyses.catalogue import STATEMENTS
 from analyses.experiment import Experiment, Settings
 from analyses.families import families
@@ -79,11 +78,12 @@ def compute(piece: Settings) -> pd.DataFrame:
     """The table of one statement; part is "statement", "claim" or "ratio"."""
     statement = STATEMENTS[piece["statement"]]
     judgement = judge(statement, families(piece["share"]))
-    row: dict[str, Any] = {"part": "statement", "title": statement.title}
+    row: dict[str, Any] = {"part": "statement", "statement": statement.id}
+    row |= {"title": statement.title}
     row |= headline(judgement) | {"expected_verdict": statement.expected}
     found = counterexample(judgement)
     if found is not None:
-        row["counterexample"] = toml(found[1].specification())
+        row["counterexample"] = found[1].summary()
     rows = [row, *_claim_rows(judgement)]
     rows += [r for outcome in judgement.outcomes for r in _ratio_rows(outcome)]
     return pd.DataFrame(rows).assign(statement=statement.id)
@@ -120,4 +120,5 @@ EXPERIMENT = Experiment(
     pieces=pieces,
     compute=compute,
     finding=finding,
+    whole_parts=("statement",),
 )

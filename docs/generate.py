@@ -9,7 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from ledger_pages import errata, statements
+from analyses.errata import errata, statements
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

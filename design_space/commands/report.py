@@ -23,6 +23,7 @@ def section(
     table_hash: str,
     preset: str,
     pieces: Sequence[dict[str, Any]],
+    whole_parts: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Everything that the report says of one analysis, as plain data.
 
@@ -35,6 +36,7 @@ def section(
       table_hash: SHA-256 of its Parquet file.
       preset: the preset that it was computed with.
       pieces: provenance of the table's pieces.
+      whole_parts: parts of the table that are shown whole.
     """
     last = max(pieces, key=lambda piece: piece["time"])
     return {
@@ -43,7 +45,7 @@ def section(
         "caption": caption,
         "finding": finding,
         "rows": len(table),
-        "parts": _parts(table),
+        "parts": _parts(table, whole_parts),
         "facts": {
             "preset": preset,
             "computed": f"{last['time']}, {len(pieces)} pieces, "
@@ -58,7 +60,7 @@ def section(
     }
 
 
-def _parts(table: pd.DataFrame) -> list[dict[str, Any]]:
+def _parts(table: pd.DataFrame, whole: Sequence[str]) -> list[dict[str, Any]]:
     """The first rows of each part of a table, as text; columns empty in a part are left out."""
     groups: Iterable[tuple[Any, pd.DataFrame]] = [("", table)]
     if "part" in table.columns:
@@ -66,7 +68,8 @@ def _parts(table: pd.DataFrame) -> list[dict[str, Any]]:
     parts = []
     for label, group in groups:
         shown = group.drop(columns="part", errors="ignore").dropna(axis=1, how="all")
-        rows = [[_cell(value) for value in row] for row in shown.head(_ROWS).to_numpy(dtype=object)]
+        some = shown if label in whole else shown.head(_ROWS)
+        rows = [[_cell(value) for value in row] for row in some.to_numpy(dtype=object)]
         parts.append(
             {"label": label, "columns": list(shown.columns), "rows": rows, "total": len(group)}
         )

@@ -93,6 +93,7 @@ def reproduce_one(
         result.sha256,
         preset,
         result.pieces,
+        experiment.whole_parts,
     )
     write_atomically(folder / "section.json", (canonical(entry) + "\n").encode())
     made = f"{result.computed} of {len(result.pieces)} pieces computed"
