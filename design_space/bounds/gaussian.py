@@ -8,7 +8,7 @@ Source: Lemmas 13 to 15 of arXiv 2406.12839.
 
 import jax.numpy as jnp
 
-from design_space.arrays import Array, Float, Scalar
+from design_space.arrays import Array, Float, Scalar, float64
 from design_space.numerics.defects import log1p_defect
 
 
@@ -95,7 +95,7 @@ def lemma_14_score(point: Scalar, mean: Scalar, variance: Scalar, noise: Scalar)
 
     Source: Lemma 14 of arXiv 2406.12839.
     """
-    return -(point - mean) / (variance + noise)
+    return -(float64(point) - mean) / (variance + noise)
 
 
 def lemma_15_mean(mean: Scalar, variance: Scalar, variances: Float[Array, " nodes"]) -> Array:

@@ -3,7 +3,7 @@
 Source: Lemma 9 of arXiv 2406.12839.
 """
 
-from design_space.arrays import Array, Float, Scalar
+from design_space.arrays import Array, Float, Scalar, float64
 
 
 def lemma_9(diffusion: Scalar, mismatch: Scalar) -> Float[Array, ""]:
@@ -18,7 +18,7 @@ def lemma_9(diffusion: Scalar, mismatch: Scalar) -> Float[Array, ""]:
 
     Source: Lemma 9 of arXiv 2406.12839.
     """
-    return 0.5 * diffusion * mismatch
+    return 0.5 * float64(diffusion) * mismatch
 
 
 def lemma_9_corrected(diffusion: Scalar, mismatch: Scalar) -> Float[Array, ""]:
@@ -29,4 +29,4 @@ def lemma_9_corrected(diffusion: Scalar, mismatch: Scalar) -> Float[Array, ""]:
     Returns:
       The rate, in nats per time.
     """
-    return diffusion * mismatch
+    return float64(diffusion) * mismatch

@@ -50,6 +50,7 @@ def best_step_variance(h: Scalar, information: Scalar, dim: int) -> Float[Array,
       information: I(v_j), in inverse squared data units.
       dim: d.
     """
+    h = float64(h)
     return h * (1 - h * information / dim)
 
 
@@ -61,7 +62,7 @@ def step_variance_gain(h: Scalar, information: Scalar, dim: int) -> Float[Array,
     Returns:
       The change, in nats.
     """
-    x = h * information / dim
+    x = float64(h) * information / dim
     return 0.5 * dim * (x + jnp.log1p(-x))
 
 

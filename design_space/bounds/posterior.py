@@ -3,7 +3,7 @@
 Source: Lemmas 11 and 12 of arXiv 2406.12839.
 """
 
-from design_space.arrays import Array, Float, Scalar
+from design_space.arrays import Array, Float, Scalar, float64
 
 
 def lemma_11_rate(
@@ -47,4 +47,4 @@ def lemma_12(
     Source: Lemma 12 of arXiv 2406.12839.
     """
     (high, mmse_high), (low, mmse_low) = start, end
-    return 2 * dim * integral + mmse_high / high**2 - mmse_low / low**2
+    return 2 * dim * float64(integral) + mmse_high / high**2 - mmse_low / low**2
