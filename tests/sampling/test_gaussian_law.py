@@ -1,13 +1,21 @@
 """Gaussian laws of the sampler against sixty-digit recursions of mean and covariance."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from reference import gaussian, grids, matrices
 from reference.precision import exact, mp, variances
+from scipy import stats
 
-from design_space.sampling.gaussian_law import commuting_law, exact_score_law, full_law
+from design_space.sampling.gaussian_law import (
+    commuting_law,
+    exact_score_law,
+    full_law,
+    probability_flow_law,
+)
 
 EIGENVALUES = [0.0, 1e-6, 1e-2, 1.0, 1e3, 1e6]
 MEAN = [1.0, -0.5, 2.0, 0.0, 30.0, -1000.0]
@@ -111,3 +119,39 @@ def test_diagonal_matrices_give_the_commuting_law():
     np.testing.assert_allclose(other.excess, np.diag(one.excess), rtol=1e-13, atol=1e-14)
     np.testing.assert_allclose(other.shift, one.shift, rtol=1e-13, atol=1e-15)
     np.testing.assert_allclose(other.absolute, one.absolute, rtol=1e-13)
+
+
+@pytest.mark.parametrize("sigmas", GRIDS.values(), ids=GRIDS.keys())
+def test_probability_flow(sigmas):
+    law = jax.jit(probability_flow_law)(
+        jnp.asarray(MEAN), jnp.asarray(EIGENVALUES), jnp.asarray(sigmas)
+    )
+    for i, (value, m) in enumerate(zip(EIGENVALUES, MEAN, strict=True)):
+        # Euler's method for dy/dsigma = sigma (y - m)/(l + sigma^2), from N(0, sigma_0^2)
+        center, scale = mp.zero, exact(sigmas[0])
+        for high, low in itertools.pairwise(map(exact, sigmas)):
+            slope = high / (exact(value) + high**2)
+            center += (low - high) * slope * (center - exact(m))
+            scale += (low - high) * slope * scale
+        final = exact(value) + exact(sigmas[-1]) ** 2
+        parts = float(scale**2 + final)
+        # a long step's factor is 1 - x with x near 1: EPS/(1 - x), up to 1e3 roundings here
+        assert abs(float(law.excess[i]) - float(scale**2 - final)) <= 1e3 * UNITS * parts
+        size = max(abs(m), 1e-300)
+        assert abs(float(law.shift[i]) - float(center - exact(m))) <= 1e3 * UNITS * size
+        np.testing.assert_allclose(law.absolute[i], parts, rtol=1e3 * UNITS)
+
+
+def test_probability_flow_of_particles():
+    sigmas, value, m, count = grids.edm(6, 0.1, 5.0, 3.0), 0.5, 1.5, 20_000
+    y = sigmas[0] * np.random.default_rng(0).standard_normal(count)
+    for high, low in itertools.pairwise(sigmas):
+        score = -(y - m) / (value + high**2)
+        y = y + (low - high) * (-high * score)
+    law = probability_flow_law(jnp.array([m]), jnp.array([value]), jnp.asarray(sigmas))
+    spread = value + sigmas[-1] ** 2 + float(law.excess[0])
+    # Both intervals hold with 99.9 %.
+    half = stats.norm.ppf(1 - 2.5e-4) * np.sqrt(spread / count)
+    assert abs(y.mean() - m - float(law.shift[0])) <= half
+    low, high = stats.chi2.ppf([2.5e-4, 1 - 2.5e-4], count - 1) / (count - 1)
+    assert low <= y.var(ddof=1) / spread <= high
