@@ -50,7 +50,8 @@ def _tally(claims: dict[str, Any], statement: Statement) -> str:
         text += f" Corrected ({fixed.says}): holds in all {good['observations']} comparisons on "
         text += f"{good['designs']} designs"
         if fixed.relation == "=":
-            text += f", to {_number(good['deviation'])} beyond the stated errors."
+            off = good["deviation"]
+            text += f", to {_number(off)} beyond the stated errors." if off else ", to rounding."
         else:
             text += f"; the closest comes to {_number(good['tightness'])} of the bound."
     return text

@@ -1,5 +1,6 @@
 """Our own statements on designs: the best grids, the best step variance, the tangent law."""
 
+import functools
 from collections.abc import Iterator, Sequence
 
 import jax
@@ -105,6 +106,8 @@ def _integrals(f: Array, spacing: Array) -> Array:
     return jnp.concatenate([jnp.zeros(1), jnp.cumsum(pairs)])
 
 
+@jax.jit
+@functools.partial(jax.vmap, in_axes=(0, 0, None))
 def _constant(values: Array, sigmas: Array, power: float) -> Array:
     """N E_D on grids that share int |I'|^power dv equally, at each N, and int sqrt|I'| dv."""
     high, low = 2 * jnp.log(sigmas[0]), 2 * jnp.log(sigmas[-1])
@@ -129,11 +132,10 @@ def _numbers(designs: Sequence[Design]) -> Iterator[tuple[np.ndarray, np.ndarray
 def _constants(power: float) -> Observations:
     """The limit of N E_D by extrapolation in 1/N, against the formula."""
     found, names = [], []
-    function = jax.jit(jax.vmap(lambda values, sigmas: _constant(values, sigmas, power)))
     for dim, count in _SPECTRA:
         designs = random_gaussians(dim, 2, count, seed=3)
         values, sigmas = (np.stack(x) for x in zip(*_numbers(designs), strict=True))
-        found.append(np.asarray(function(jnp.asarray(values), jnp.asarray(sigmas))))
+        found.append(np.asarray(_constant(jnp.asarray(values), jnp.asarray(sigmas), power)))
         names += [f"{dim} dimensions"] * count
     first, second, third, root = np.concatenate(found).T
     once = 2 * second - first, 2 * third - second  # without the term in 1/N

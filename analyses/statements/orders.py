@@ -74,7 +74,7 @@ def _gaussian_orders() -> dict[str, tuple[np.ndarray, np.ndarray, list[str]]]:
     }
 
 
-_MIXTURE_STEPS = (12, 24, 48, 96)
+_MIXTURE_STEPS = (8, 16, 32, 64)
 
 
 @functools.cache

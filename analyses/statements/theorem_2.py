@@ -96,11 +96,11 @@ THEOREM_2 = Statement(
     r"\text{ in the last sum, and all constants } 1",
     derivation="By the path identity E_D = ½ Σ ∫ (I(v) - I(v_j)) dv with I = d/v - mmse/v². The "
     "first part gives the third term of the bound, the second, summed by parts with mmse(v) "
-    "increasing, the last two; there an increment of h_j/v_j enters with its sign only if "
-    "it is replaced by an upper bound, so a negative one must be left out. On grids whose steps "
-    "remove a growing share of the variance, as EDM's and Song's do, all increments are "
-    "non-negative and the printed bound holds with constant 1; on other grids it can be "
-    "negative, and then no constant helps.",
+    "increasing, the last two. There mmse(v_j) is replaced by an upper bound, which is allowed "
+    "only where its factor, the increment of h_j/v_j, is positive: a negative one must be left "
+    "out. On grids whose steps remove a growing share of the variance, as EDM's and Song's do, "
+    "all increments are non-negative and the printed bound holds with constant 1; on other grids "
+    "it can be negative, and then no constant helps.",
     supporting=(
         _bound(
             "regular grids",
