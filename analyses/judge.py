@@ -99,7 +99,8 @@ class Judgement:
 
 
 def failing(claim: Claim, left: np.ndarray, right: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Which observations fail by more than their error; NaN on either side fails.
+    """Which observations fail by more than their error; NaN on either side fails, and infinity in
+    an equality.
 
     Args:
       claim: what should hold.
@@ -108,10 +109,11 @@ def failing(claim: Claim, left: np.ndarray, right: np.ndarray, error: np.ndarray
       error: same shape.
     """
     bound = claim.constant * right
-    if claim.relation == "<=":
-        return ~(left - bound <= error)
-    size = np.maximum(np.abs(left), np.abs(bound))
-    return ~(np.abs(left - bound) <= claim.to * size + error)
+    with np.errstate(invalid="ignore"):
+        if claim.relation == "<=":
+            return ~(left - bound <= error)
+        size, off = np.maximum(np.abs(left), np.abs(bound)), np.abs(left - bound)
+        return ~((off <= claim.to * size + error) & (off < np.inf))
 
 
 def ratios(claim: Claim, seen: Observations) -> np.ndarray:
@@ -133,7 +135,8 @@ def deviations(claim: Claim, seen: Observations) -> np.ndarray:
     """Relative differences of the two sides, beyond their error."""
     right = claim.constant * seen.right
     size = np.maximum(np.maximum(np.abs(seen.left), np.abs(right)), 1e-300)
-    return np.maximum(np.abs(seen.left - right) - seen.error, 0.0) / size
+    with np.errstate(invalid="ignore"):
+        return np.maximum(np.abs(seen.left - right) - seen.error, 0.0) / size
 
 
 def judge_claim(claim: Claim, expected: bool, seen: Observations) -> Outcome:
