@@ -1,9 +1,26 @@
 """Every experiment by name, in the order of the report."""
 
-from analyses import bell_weighting, error_budget, rho_scan, schedule_comparison
+from analyses import (
+    bell_weighting,
+    bound_over_exact,
+    counterexamples,
+    design_rules,
+    error_budget,
+    ledger,
+    rho_scan,
+    schedule_comparison,
+)
 from analyses.experiment import Experiment
 
-EXPERIMENTS: dict[str, Experiment] = {
-    module.EXPERIMENT.name: module.EXPERIMENT
-    for module in (schedule_comparison, error_budget, bell_weighting, rho_scan)
-}
+_MODULES = (
+    schedule_comparison,
+    error_budget,
+    bell_weighting,
+    rho_scan,
+    ledger,
+    counterexamples,
+    bound_over_exact,
+    design_rules,
+)
+
+EXPERIMENTS: dict[str, Experiment] = {m.EXPERIMENT.name: m.EXPERIMENT for m in _MODULES}
