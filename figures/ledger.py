@@ -175,4 +175,4 @@ def _legend(figure: Figure, verdicts: list[str]) -> None:
         if name in verdicts
     ]
     handles.append(Line2D([], [], color=GREEN, linewidth=3, label="corrected form"))
-    figure.legend(handles=handles, loc="lower center", ncols=2, handlelength=2.2)
+    figure.legend(handles=handles, loc="lower center", ncols=3, handlelength=2.2)
