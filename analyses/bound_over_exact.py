@@ -169,7 +169,7 @@ def finding(table: pd.DataFrame) -> str:
     tail = _at(steps, steps["target"].iloc[0], "song").tail(2)
     growth = np.log(tail["theorem-2-corrected, total"] / tail["marginal_kl"])
     slope = float(np.diff(growth)[0] / np.diff(np.log(tail["steps"]))[0])
-    low = start.sort_values("variance").groupby("target", sort=False).tail(1)
+    low = start.sort_values("variance", kind="stable").groupby("target", sort=False).tail(1)
     loose = ", ".join(
         f"{row['target']} {row['bound'] / row['exact']:.4g}" for _, row in low.iterrows()
     )

@@ -237,7 +237,7 @@ def finding(table: pd.DataFrame) -> str:
 
 
 _STEPS = {"quick": [2, 3, 5, 7, 10, 14, 20, 30, 50, 70, 100, 200, 500]}
-_STEPS["full"] = sorted({round(n) for n in np.geomspace(2, 2000, 60).tolist()})
+_STEPS["full"] = sorted({round(n) for n in np.geomspace(2, 2000, 26).tolist()})
 
 EXPERIMENT = Experiment(
     name="design_rules",
