@@ -94,7 +94,7 @@ def statements() -> str:
         claim = record[statement.id]["claims"][statement.printed.name]
         margin = _number(claim["margin"])
         if claim["margin"] is None and claim["holds"]:
-            margin = f"1 ± {claim['deviation']:.0e}"
+            margin = f"equal to {claim['deviation']:.0e}" if claim["deviation"] else "equal"
         cells = (statement.title, statement.source, statement.expected, margin)
         text = " | ".join(str(cell).replace("|", r"\|") for cell in cells)
         rows.append(f"| {text} | `design-space check {statement.id}` |")

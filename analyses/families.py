@@ -5,6 +5,7 @@ machine.
 """
 
 import functools
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -44,9 +45,16 @@ def _normal(random: np.random.Generator, count: int) -> np.ndarray:
     return radius * np.cos(2 * np.pi * random.random(count))
 
 
-def _grid(random: np.random.Generator, steps: int) -> tuple[str, np.ndarray]:
+_WIDE = ((1e-3, 0.1), (2.0, 100.0))
+_NARROW = ((0.02, 0.3), (2.0, 20.0))  # of mixtures, whose errors are integrals over the range
+"""Where the least and the largest noise level of a random grid lie."""
+
+
+def _grid(
+    random: np.random.Generator, steps: int, ends: tuple[tuple[float, float], ...] = _WIDE
+) -> tuple[str, np.ndarray]:
     """A grid of noise levels, descending: EDM's with any rho, Song's, or any monotone one."""
-    low, high = _log_uniform(random, 1e-3, 0.1), _log_uniform(random, 2.0, 100.0)
+    low, high = (_log_uniform(random, *end) for end in ends)
     kind = random.integers(4)
     if kind == 0:
         rho = _log_uniform(random, 1.0, 20.0)
@@ -112,7 +120,7 @@ def random_mixtures(most: int, steps: int, count: int, seed: int = 1) -> tuple[D
     """
     random, designs = np.random.default_rng([seed, most, steps]), []
     for index in range(count):
-        kind, sigmas = _grid(random, steps)
+        kind, sigmas = _grid(random, steps, _NARROW)
         own = np.arange(most) % (index % most + 1)
         weights = 0.1 + random.random(most)
         means = _log_uniform(random, 0.1, 4.0) * _normal(random, most)
@@ -163,6 +171,19 @@ def _batches(drawn: Sequence[tuple[Design, ...]]) -> tuple[Batch, ...]:
     return tuple(Batch(designs, measured(designs)) for designs in drawn)
 
 
+def _once(make: Callable[[], tuple[Batch, ...]]) -> Callable[[], tuple[Batch, ...]]:
+    """Calls `make` when first asked; a thread that asks meanwhile waits."""
+    lock, found = threading.Lock(), []
+
+    def get() -> tuple[Batch, ...]:
+        with lock:
+            if not found:
+                found.append(make())
+        return found[0]
+
+    return get
+
+
 @functools.cache
 def families(share: float = 1.0) -> Families:
     """The families by name, measured once in a process.
@@ -175,11 +196,11 @@ def families(share: float = 1.0) -> Families:
         return max(2, round(share * number))
 
     return {
-        "named": functools.cache(lambda: _batches([named_designs(n) for n in NAMED_STEPS])),
-        "gaussian": functools.cache(
+        "named": _once(lambda: _batches([named_designs(n) for n in NAMED_STEPS])),
+        "gaussian": _once(
             lambda: _batches([random_gaussians(d, n, count(k)) for d, n, k in SHAPES])
         ),
-        "mixture": functools.cache(
+        "mixture": _once(
             lambda: _batches(
                 [two_modes(*MIXTURES[:2]) + random_mixtures(*MIXTURES[:2], count(MIXTURES[2]))]
             )

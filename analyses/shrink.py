@@ -40,18 +40,20 @@ def complexity(design: Design) -> tuple[float, ...]:
     numbers = [*design.means.ravel(), *design.variances.ravel(), *design.sigmas]
     numbers += [design.exponent, design.factor]
     ones = (design.exponent != 1) + 2 * (design.factor != 1)
-    return (*design.shape, sum(_digits(float(x)) for x in numbers) + ones)
+    distinct = len(np.unique(np.hstack([design.means, design.variances]), axis=0))
+    return (distinct, *design.shape[1:], sum(_digits(float(x)) for x in numbers) + ones)
 
 
-def _fewer_parts(design: Design) -> Iterator[Design]:
-    """Designs with fewer components or dimensions."""
-    components, dim, _ = design.shape
-    for k in range(components if components > 1 else 0):
-        keep = np.arange(components) != k
-        weights = design.weights[keep] / design.weights[keep].sum()
-        yield design.moved(
-            weights=weights, means=design.means[keep], variances=design.variances[keep]
-        )
+def _merged(design: Design) -> Iterator[Design]:
+    """Designs with one component made equal to another: the shape stays, the law has fewer."""
+    for k, other in itertools.permutations(range(len(design.weights)), 2):
+        means, variances = design.means.copy(), design.variances.copy()
+        means[k], variances[k] = means[other], variances[other]
+        yield design.moved(means=means, variances=variances)
+
+
+def _fewer_dimensions(design: Design) -> Iterator[Design]:
+    dim = design.shape[1]
     for half in (slice(0, 1), slice(0, dim // 2), slice(dim // 2, dim)) if dim > 1 else ():
         yield design.moved(means=design.means[:, half], variances=design.variances[:, half])
 
@@ -91,6 +93,20 @@ def _rounder(design: Design) -> Iterator[Design]:
         yield design.moved(exponent=value)
     for value in (1.0, 0.0, 2.0, _rounded(design.factor, 1)):
         yield design.moved(factor=value)
+
+
+def _whole_rounder(design: Design) -> Iterator[Design]:
+    """The design with every number rounded, for laws that are dear to measure."""
+    for digits in (1, 2, 3):
+        places = np.vectorize(lambda x, digits=digits: _rounded(float(x), digits) + 0.0)
+        sigmas = places(design.sigmas)
+        if np.all(np.diff(sigmas) < 0):
+            means, variances = places(design.means), places(design.variances)
+            yield design.moved(means=means, variances=variances, sigmas=sigmas)
+
+
+_CHANGES = (_fewer_dimensions, _coarser(1), _coarser(2), _one_step_fewer, _rounder)
+_DEAR_CHANGES = (_merged, _whole_rounder)  # of one shape: another would compile for seconds
 
 
 class _Judge:
@@ -140,9 +156,8 @@ def shrunk(claim: Claim, failing: Sequence[Design]) -> Design | None:
     clear = min(0.02, 0.5 * float(judge([best])[0]))
     if not clear > 0:
         return best
-    changes = (_fewer_parts, _coarser(1), _coarser(2), _one_step_fewer, _rounder)
     tries = 0
-    for candidates in changes:
+    for candidates in _CHANGES if best.shape[0] == 1 else _DEAR_CHANGES:
         while tries < _TRIES:
             size = complexity(best)
             smaller = (d for d in candidates(best) if complexity(d) < size)

@@ -75,6 +75,7 @@ def _gaussian_orders() -> dict[str, tuple[np.ndarray, np.ndarray, list[str]]]:
 
 
 _MIXTURE_STEPS = (8, 16, 32, 64)
+_MIXTURE_GRIDS = ("edm",)
 
 
 @functools.cache
@@ -82,12 +83,12 @@ def _mixture_orders() -> dict[str, tuple[np.ndarray, np.ndarray, list[str]]]:
     """The same on two modes, by quadrature and the density law."""
     target = GaussianMixture.isotropic([0.3, 0.7], [[-1.0], [1.0]], [0.3, 0.2])
     found: dict[str, list] = {name: [] for name in _QUANTITIES}
-    for name in ("edm", "song"):
+    for name in _MIXTURE_GRIDS:
         budgets = [error_budget(target, _GRIDS[name](n)) for n in _MIXTURE_STEPS]
         for quantity, attribute in zip(_QUANTITIES, ("discretization", "marginal_kl"), strict=True):
             values = np.asarray([float(getattr(b, attribute).value) for b in budgets])
             found[quantity].append(_extrapolated(values))
-    names = ["edm, two modes", "song, two modes"]
+    names = [f"{name}, two modes" for name in _MIXTURE_GRIDS]
     return {
         name: (np.asarray([o for o, _ in x]), np.asarray([e for _, e in x]), names)
         for name, x in found.items()
@@ -98,7 +99,8 @@ def _orders(quantity: str, order: float) -> Observations:
     gaussian, mixture = _gaussian_orders()[quantity], _mixture_orders()[quantity]
     left, error = (np.concatenate([gaussian[i], mixture[i]]) for i in range(2))
     names = tuple(gaussian[2] + mixture[2])
-    designs = len(_STDS) * len(_STEPS) * len(_GRIDS) + 2 * len(_MIXTURE_STEPS)
+    designs = len(_STDS) * len(_STEPS) * len(_GRIDS)
+    designs += len(_MIXTURE_GRIDS) * len(_MIXTURE_STEPS)
     return Observations(left, np.full(len(left), order), error, names, designs)
 
 

@@ -193,7 +193,7 @@ LEMMA_11 = Statement(
 
 
 def _integral(case: Case, high: Array, low: Array) -> Array:
-    """The integral of sigma_t^2/sigma_bar_t^4 between two variances, by quadrature in log variance."""
+    """The integral of sigma_t^2/sigma_bar_t^4 dt between two variances, by quadrature."""
     schedule = case.schedule.variance
     share, weights = (jnp.asarray(x) for x in gauss_legendre(64))
     width = jnp.log(high / low)

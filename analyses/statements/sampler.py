@@ -45,9 +45,8 @@ def _simulated() -> Observations:
     found = []
     for shape in _SIMULATED:
         batch = [d for d in designs if d.shape[1:] == shape[:2]]
-        numbers = (
-            np.stack(x) for x in zip(*((d.means[0], d.variances[0], d.sigmas) for d in batch))
-        )
+        each = ((d.means[0], d.variances[0], d.sigmas) for d in batch)
+        numbers = (np.stack(x) for x in zip(*each, strict=True))
         keys = jax.random.split(jax.random.key(11), len(batch))
         found.append(np.asarray(jax.jit(jax.vmap(_moments))(*map(jnp.asarray, numbers), keys)))
     mean, variance, law_mean, law_variance = np.concatenate(found).T

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -18,6 +19,8 @@ from analyses.ledger import headline
 from analyses.recorded import counterexample, differences, plain, recorded
 from design_space.commands.screen import Screen
 from design_space.provenance import device, dtype, versions
+
+_WIDTH = 124  # of the table, so that it is whole where it is written to a file
 
 
 def check(
@@ -51,7 +54,8 @@ def check(
     if as_json:
         print(json.dumps(_as_json(found, wrong), indent=2, allow_nan=False))
     else:
-        Console().print(_table(found, wrong))
+        wide = Console()
+        Console(width=max(wide.width, _WIDTH)).print(_table(found, wrong))
         for judgement in found:
             _explain(judgement, wrong[judgement.statement.id], screen)
         screen.say(_summary(found, wrong))
@@ -91,17 +95,19 @@ def _number(value: float) -> str:
 def _table(found: Sequence[Judgement], wrong: dict[str, list[str]]) -> Table:
     table = Table(
         title="Statements: smallest right side over left side as printed (margin), and how close "
-        "the best case of the form that holds comes (tightness, or ± its deviation)",
+        "the best case of the form that holds comes (tightness; equalities, to their deviation)",
         title_justify="left",
+        box=box.SIMPLE_HEAD,
     )
     for name in ("statement", "verdict"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in ("margin", "tightness", "designs", "seconds"):
         table.add_column(name, justify="right")
     for judgement in found:
         row, name = headline(judgement), judgement.statement.id
-        equal = not math.isnan(row["deviation"])
-        close = f"1 ± {row['deviation']:.0e}" if equal else _number(row["tightness"])
+        close = _number(row["tightness"])
+        if not math.isnan(row["deviation"]):
+            close = f"equal to {row['deviation']:.0e}" if row["deviation"] else "equal"
         style = "bold red" if wrong[name] else None
         table.add_row(
             name,
