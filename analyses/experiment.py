@@ -25,6 +25,8 @@ class Experiment:
       compute: turns one piece's settings into a tidy table (one row per observation, no index).
       finding: says in words what the whole table shows, with numbers taken from the table.
       whole_parts: values of the column `part` whose rows the report shows all.
+      workers: pieces computed at a time, in threads; more than one helps where most of the time
+        goes into compilation.
     """
 
     name: str
@@ -35,3 +37,4 @@ class Experiment:
     compute: Callable[[Settings], pd.DataFrame]
     finding: Callable[[pd.DataFrame], str]
     whole_parts: tuple[str, ...] = ()
+    workers: int = 1

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.catalogue import STATEMENTS
+from analyses.catalogue import STATEMENTS, WORKERS
 from analyses.experiment import Experiment, Settings
 from analyses.families import families
 from analyses.judge import Judgement, Outcome, judge, ratios
@@ -121,4 +121,5 @@ EXPERIMENT = Experiment(
     compute=compute,
     finding=finding,
     whole_parts=("statement",),
+    workers=WORKERS,
 )

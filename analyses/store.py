@@ -4,6 +4,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,11 +116,19 @@ def run(
     source = source_hash(experiment.file)
     folder = out / experiment.name
     pieces = experiment.pieces(experiment.presets[preset])
-    found = []
     advance(0, len(pieces))
-    for done, settings in enumerate(pieces, start=1):
-        found.append(_piece(experiment, settings, source, folder, tell))
-        advance(done, len(pieces))
+    with ThreadPoolExecutor(experiment.workers) as pool:
+        futures = [
+            pool.submit(_piece, experiment, settings, source, folder, tell) for settings in pieces
+        ]
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                future.result()  # raises what a piece raised
+                advance(done, len(pieces))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    found = [future.result() for future in futures]
     key = digest_of(canonical([preset, source, *(r["sha256"] for _, r, _ in found)]).encode())
     path = folder / "table.parquet"
     old = _read(path, tell)

@@ -34,7 +34,7 @@ def reproduce(
 
     Args:
       names: of analyses; none means all.
-      preset: "quick" (all analyses in about two minutes) or "full" (finer grids, more targets).
+      preset: "quick" (all analyses in a few minutes) or "full" (finer grids, more targets).
       out: the result folder.
       quiet: show warnings only.
       gallery: a folder for small PNG pictures of the figures, such as the documentation's
