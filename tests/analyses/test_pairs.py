@@ -24,8 +24,12 @@ def moments(line, x, y, xi):
 
 @pytest.mark.parametrize(
     ("law", "high", "low"),
-    [(target(), 2.0, 0.5), (Gaussian.diagonal([MEAN], [VALUE]), 400.0, 1e-3)],
-    ids=["two equal parts", "a Gaussian"],
+    [
+        pytest.param(target(), 2.0, 0.5, id="two equal parts"),
+        pytest.param(
+            Gaussian.diagonal([MEAN], [VALUE]), 400.0, 1e-3, marks=pytest.mark.slow, id="a Gaussian"
+        ),
+    ],
 )
 def test_moments_of_a_pair(law, high, low):
     found, error = pair_expectation(law, high, low, moments)

@@ -1,4 +1,4 @@
-"""The record: it covers the catalogue, its counterexamples are designs, and differences are seen."""
+"""The record covers the catalogue, its counterexamples are designs, and differences are seen."""
 
 import json
 import math
