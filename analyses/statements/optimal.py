@@ -178,7 +178,7 @@ def _step_variances(case: Case, factor: float) -> Array:
     """The sum of the steps' KL with a multiple of the best isotropic variance, exact score."""
     values, v = _values(case), case.variances
     h, information = case.variance_steps, case.information[:-1]
-    best = best_step_variance(h, information, case.target.dim)
+    best = jax.vmap(lambda a, b: best_step_variance(a, b, case.target.dim))(h, information)
 
     def step(high: Array, low: Array, tau: Array) -> Array:
         return one_step_kl(values, high, low, 1.0, factor * tau)
