@@ -99,4 +99,3 @@ def statements() -> str:
         text = " | ".join(str(cell).replace("|", r"\|") for cell in cells)
         rows.append(f"| {text} | `design-space check {statement.id}` |")
     return "\n".join(rows)
-

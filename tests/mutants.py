@@ -9,6 +9,8 @@ import textwrap
 
 import jax
 
+from design_space import checks
+
 FLIPPED = {ast.Add: ast.Sub, ast.Sub: ast.Add}
 
 
@@ -23,15 +25,23 @@ SETTINGS = ("axis", "in_axes", "dtype", "ddof", "num", "size", "length", "initia
 """Keyword arguments that shape a computation and are no constants of a formula."""
 
 
+CHECKS = {name for name, _ in inspect.getmembers(checks, inspect.isfunction)}
+"""Functions that refuse bad input; their arguments are no part of a formula."""
+
+
+def _is_check(node):
+    return isinstance(node, ast.Call) and getattr(node.func, "id", None) in CHECKS
+
+
 def _children(node):
-    """What a formula is made of: no subscripts, annotations, defaults or settings."""
+    """What a formula is made of: no subscripts, annotations, defaults, settings or checks."""
     for name, value in ast.iter_fields(node):
-        if name in ("slice", "annotation", "returns", "keywords"):
+        if name in ("slice", "annotation", "returns", "keywords", "test") or _is_check(node):
             continue
         if name == "args" and not isinstance(node, ast.Call):
             continue
         yield from (v for v in (value if isinstance(value, list) else [value]))
-    for keyword in getattr(node, "keywords", ()):
+    for keyword in () if _is_check(node) else getattr(node, "keywords", ()):
         if keyword.arg not in SETTINGS:
             yield keyword.value
 

@@ -132,7 +132,7 @@ def test_kinds(text, fragments):
         ('kind = "custom"\nsigmas = [2, nan]\n', ["schedule.sigmas", "finite"]),
         ('kind = "custom"\nsigmas = 3\n', ["schedule.sigmas = 3", "list of numbers", "brackets"]),
         ('kind = "custom"\nsigmas = [2, "1"]\n', ["schedule.sigmas[1] = '1'", "a number"]),
-        ('kind = "custom"\nsigmas = [2, 1]\nsteps = 1\n', ["schedule.steps = 1", "(sigmas, exponent)"]),
+        ('kind = "custom"\nsigmas = [2, 1]\nsteps = 1\n', ["schedule.steps", "(sigmas, exponent)"]),
         ('kind = "custom"\nsigmas = [2, 1]\nexponent = 0\n', ["schedule.exponent", "above 0"]),
     ],
 )
