@@ -141,7 +141,7 @@ def _constants(power: float) -> Observations:
     once = 2 * second - first, 2 * third - second  # without the term in 1/N
     limit = (4 * once[1] - once[0]) / 3
     error = np.abs(limit - once[1]) + 1e-7 * limit
-    right = np.asarray(discretization_constant(jnp.asarray(root)))
+    right = np.asarray(jax.vmap(discretization_constant)(jnp.asarray(root)))
     return Observations(limit, right, error, tuple(names), len(names))
 
 

@@ -41,6 +41,8 @@ def test_the_constant_of_the_best_grids():
     assert_as_expected(found)
     printed, other = found["printed"].seen, found["another density"].seen
     assert found["printed"].designs == 512
-    np.testing.assert_allclose(printed.left, printed.right, rtol=2e-6)
+    # what is left after two extrapolations is of order 1/N^3, and within the stated error
+    np.testing.assert_allclose(printed.left, printed.right, rtol=2e-5)
+    assert np.all(np.abs(printed.left - printed.right) <= printed.error + 1e-6 * printed.right)
     # Another density of points has a larger constant, by the inequality of Cauchy and Schwarz.
     assert np.all(other.left > other.right)
