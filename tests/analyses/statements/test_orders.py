@@ -59,9 +59,10 @@ def test_orders_of_the_path_and_the_marginal_error():
     assert judgement.verdict == "holds"
     assert judgement.as_recorded
     path, marginal, one_order = judgement.outcomes
-    np.testing.assert_allclose(path.seen.left, -1, atol=0.02)
-    # of the two modes, on at most 96 steps, the order is known less well
-    np.testing.assert_allclose(marginal.seen.left[:-2], -2, atol=0.05)
-    np.testing.assert_allclose(marginal.seen.left[-2:], -2, atol=0.3)
+    # EDM and Song, then the grid geometric in v + 1/4: on narrow data 1024 steps are few for it
+    for outcome, order in ((path, -1), (marginal, -2)):
+        np.testing.assert_allclose(outcome.seen.left[:80], order, atol=1e-3)
+        np.testing.assert_allclose(outcome.seen.left[80:], order, atol=0.3)
+        assert np.all(outcome.seen.error[:80] < 0.01)
     assert one_order.violations == one_order.observations
     assert path.designs >= 600
