@@ -95,7 +95,7 @@ def _number(value: float) -> str:
 def _table(found: Sequence[Judgement], wrong: dict[str, list[str]]) -> Table:
     table = Table(
         title="Statements: smallest right side over left side as printed (margin), and how close "
-        "the best case of the form that holds comes (tightness; equalities, to their deviation)",
+        "the best case of the form that holds comes (tightness; for equalities, ± the deviation)",
         title_justify="left",
         box=box.SIMPLE_HEAD,
     )
@@ -107,7 +107,7 @@ def _table(found: Sequence[Judgement], wrong: dict[str, list[str]]) -> Table:
         row, name = headline(judgement), judgement.statement.id
         close = _number(row["tightness"])
         if not math.isnan(row["deviation"]):
-            close = f"equal to {row['deviation']:.0e}" if row["deviation"] else "equal"
+            close = f"± {row['deviation']:.0e}" if row["deviation"] else "equal"
         style = "bold red" if wrong[name] else None
         table.add_row(
             name,
