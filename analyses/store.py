@@ -22,6 +22,9 @@ Advance = Callable[[int, int], None]
 """Told how many pieces are done, and of how many."""
 
 
+_Found = tuple[bytes, dict[str, Any], bool]
+
+
 @dataclass(frozen=True)
 class Result:
     """An experiment's table as it lies on disk.
@@ -79,7 +82,7 @@ def _read(path: Path, tell: Tell) -> tuple[bytes, dict[str, Any]] | None:
 
 def _piece(
     experiment: Experiment, settings: Settings, source: str, folder: Path, tell: Tell
-) -> tuple[bytes, dict[str, Any], bool]:
+) -> _Found:
     """Reads one piece back, or computes and keeps it; the last entry says whether it computed."""
     path = folder / "pieces" / f"{piece_key(settings, source)}.parquet"
     found = _read(path, tell)
@@ -89,6 +92,23 @@ def _piece(
     content = to_parquet(experiment.compute(settings))
     write_described(path, content, provenance(settings, source, time.perf_counter() - start))
     return content, json.loads(path.with_name(path.name + ".json").read_text("utf-8")), True
+
+
+def _all_pieces(
+    workers: int, pieces: Sequence[Settings], get: Callable[[Settings], _Found], advance: Advance
+) -> list[_Found]:
+    """Every piece in order; what one of them raises ends the others that have not begun."""
+    advance(0, len(pieces))
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(get, settings) for settings in pieces]
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                future.result()
+                advance(done, len(pieces))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [future.result() for future in futures]
 
 
 def run(
@@ -116,19 +136,11 @@ def run(
     source = source_hash(experiment.file)
     folder = out / experiment.name
     pieces = experiment.pieces(experiment.presets[preset])
-    advance(0, len(pieces))
-    with ThreadPoolExecutor(experiment.workers) as pool:
-        futures = [
-            pool.submit(_piece, experiment, settings, source, folder, tell) for settings in pieces
-        ]
-        try:
-            for done, future in enumerate(as_completed(futures), start=1):
-                future.result()  # raises what a piece raised
-                advance(done, len(pieces))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    found = [future.result() for future in futures]
+
+    def get(settings: Settings) -> _Found:
+        return _piece(experiment, settings, source, folder, tell)
+
+    found = _all_pieces(experiment.workers, pieces, get, advance)
     key = digest_of(canonical([preset, source, *(r["sha256"] for _, r, _ in found)]).encode())
     path = folder / "table.parquet"
     old = _read(path, tell)
