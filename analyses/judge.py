@@ -99,8 +99,9 @@ class Judgement:
 
 
 def failing(claim: Claim, left: np.ndarray, right: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Which observations fail by more than their error; NaN on either side fails, and infinity in
-    an equality.
+    """Which observations fail by more than their error.
+
+    NaN on either side fails, an error that is not finite, and infinity in an equality.
 
     Args:
       claim: what should hold.
@@ -111,9 +112,9 @@ def failing(claim: Claim, left: np.ndarray, right: np.ndarray, error: np.ndarray
     bound = claim.constant * right
     with np.errstate(invalid="ignore"):
         if claim.relation == "<=":
-            return ~(left - bound <= error)
+            return ~((left - bound <= error) & (error < np.inf))
         size, off = np.maximum(np.abs(left), np.abs(bound)), np.abs(left - bound)
-        return ~((off <= claim.to * size + error) & (off < np.inf))
+        return ~((off <= claim.to * size + error) & (off < np.inf) & (error < np.inf))
 
 
 def ratios(claim: Claim, seen: Observations) -> np.ndarray:

@@ -23,7 +23,7 @@ from design_space.schedules.schedule import Schedule
 from design_space.targets.mixture import GaussianMixture
 
 _STEPS = (64, 128, 256, 512, 1024)
-_STDS = np.geomspace(0.05, 1.0, 40)
+_STDS = np.geomspace(0.2, 1.0, 40)
 _GRIDS = {
     "edm": lambda n: edm(n),
     "song": lambda n: song(n),
