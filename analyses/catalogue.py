@@ -8,6 +8,7 @@ from analyses.families import Families
 from analyses.judge import Judgement, judge
 from analyses.statement import Statement
 from analyses.statements import (
+    comparison,
     complexity,
     gaussian_data,
     objective,
@@ -46,6 +47,7 @@ _MODULES = (
     table_1,
     weighting,
     optimal,
+    comparison,
 )
 WORKERS = 2
 """Statements judged at a time: one is compiled while another runs."""

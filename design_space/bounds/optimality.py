@@ -95,3 +95,19 @@ def most_discretization(dim: int, log_ratio: Scalar) -> Float[Array, ""]:
       log_ratio: ln(v_0/v_N).
     """
     return 0.5 * dim * float64(log_ratio)
+
+
+def grid_discretization_constant(
+    slopes: Float[Array, " nodes"], speeds: Float[Array, " nodes"], weights: Float[Array, " nodes"]
+) -> Float[Array, ""]:
+    """The limit of N E_D on the grids v_j = v(j/N) as N grows: (1/4) int_0^1 |I'(v)| v'(u)^2 du.
+
+    Args:
+      slopes: I'(v(u)) at the nodes of a quadrature rule on [0, 1], shape [nodes].
+      speeds: v'(u) there.
+      weights: of the rule.
+
+    Returns:
+      The limit, in nats; least where |I'| v'^2 is constant, see `discretization_constant`.
+    """
+    return 0.25 * jnp.sum(weights * jnp.abs(slopes) * speeds**2)
