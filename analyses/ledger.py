@@ -99,17 +99,19 @@ def finding(table: pd.DataFrame) -> str:
     rows = table[table["part"] == "statement"]
     counts = rows["verdict"].value_counts()
     parts = ", ".join(f"{count} {verdict!r}" for verdict, count in counts.items())
-    differ = rows[rows["verdict"] != rows["expected_verdict"]]["statement"].tolist()
     failing = rows[rows["verdict"].str.startswith("fails")]["statement"].tolist()
     claims = table[table["part"] == "claim"]
-    broken = claims[~claims["expected"].astype(bool)]
+    holds, expected = (claims[name].astype(bool) for name in ("holds", "expected"))
+    differ = set(rows[rows["verdict"] != rows["expected_verdict"]]["statement"])
+    differ |= set(claims[holds != expected]["statement"])
+    broken = claims[~expected]
     text = (
         f"{len(rows)} statements, {len(claims)} claims, "
         f"{int(claims['observations'].sum()):,} comparisons: {parts}. As printed fail "
         f"{', '.join(failing)}. Of {len(broken)} claims that must fail (a wrong form, or an "
         f"assumption dropped) {int((~broken['holds'].astype(bool)).sum())} do."
     )
-    return text + (f" Different from the record: {', '.join(differ)}." if differ else "")
+    return text + (f" Different from the record: {', '.join(sorted(differ))}." if differ else "")
 
 
 EXPERIMENT = Experiment(
