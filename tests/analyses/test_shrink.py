@@ -114,10 +114,12 @@ def test_complexity_counts_parts_before_digits():
         base.moved(sigmas=np.array([2.5, 1.125])),
         base.moved(sigmas=np.array([3.0, 2.0, 1.0])),
         Design.gaussian([0.0, 0.0], [1.0, 1.0], [2.0, 1.0]),
-        Design(np.full(2, 0.5), np.zeros((2, 1)), np.ones((2, 1)), np.array([2.0, 1.0])),
+        Design(np.full(2, 0.5), np.array([[0.0], [1.0]]), np.ones((2, 1)), np.array([2.0, 1.0])),
     ]
     sizes = [complexity(design) for design in order]
     assert sizes == sorted(sizes)
     assert len(set(sizes)) == len(sizes)
+    copies = Design(np.full(2, 0.5), np.zeros((2, 1)), np.ones((2, 1)), np.array([2.0, 1.0]))
+    assert complexity(copies)[0] == 1  # equal components are one
     for changed in (base.moved(factor=2.0), base.moved(exponent=0.5)):
         assert complexity(changed) > complexity(base)
