@@ -163,12 +163,26 @@ def _independent_noise(case: Case, sigmas: Array) -> Array:
 def unit_level(case: Case) -> Sides:
     """The integrand of the printed form at the one noise level where it is right."""
     one = jnp.ones(1)
-    rule = objective.TimeRule(one, one)
-    left, right = _mismatches(case, one) + _mmse(case, one), _residuals(case, one)
+    rule, floor = objective.TimeRule(one, one), _mmse(case, one)
+    right = _residuals(case, one)
     return Sides(
-        objective.equation_3(rule, one, left),
-        objective.equation_4(rule, one, one, right, 0 * one),
-        objective.equation_3(rule, one, _rounding(case, one, right)),
+        objective.equation_3(rule, one, _mismatches(case, one)),
+        objective.equation_4(rule, one, one, right, objective.gap_by_mmse(floor, one)),
+        objective.equation_3(rule, one, _rounding(case, one, right) + 16 * EPS * floor),
+    )
+
+
+def whole(case: Case) -> Sides:
+    """L_conti against the corrected form as it stands, constant on the right, for w = 1."""
+    rule, sigmas = _time(case, 1)
+    one, floor = jnp.ones_like(sigmas), _mmse(case, sigmas)
+    right, variance = _residuals(case, sigmas), sigmas**2
+    gap = objective.gap_by_mmse(floor, variance)
+    rounding = _rounding(case, sigmas, right) / variance + 16 * EPS * floor / variance**2
+    return Sides(
+        objective.equation_3(rule, one, _mismatches(case, sigmas)),
+        objective.equation_4_corrected(rule, one, sigmas, right, gap),
+        objective.equation_3(rule, one, rounding),
     )
 
 

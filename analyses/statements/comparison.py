@@ -70,20 +70,29 @@ def _rule() -> tuple[Array, Array]:
     return jnp.asarray(u), jnp.asarray(np.tile(weights / _PANELS, _PANELS))
 
 
-def limit_crossover() -> float:
-    """The same as the number of steps grows, from the limits of N E_D on either grid."""
-    u, weights = _rule()
+_Path = tuple[Array, Array]
+"""v(u) and v'(u) at the nodes of the rule."""
+
+
+def _paths() -> tuple[_Path, _Path]:
+    """EDM's and Song's grids as functions v(u), u = j/N."""
+    u, _ = _rule()
     low, high = _LOW ** (1 / _RHO), _HIGH ** (1 / _RHO)
     root, v_song = low + (high - low) * u, _LOW**2 * (_HIGH / _LOW) ** (2 * u)
     edm_path = root ** (2 * _RHO), 2 * _RHO * (high - low) * root ** (2 * _RHO - 1)
-    song_path = v_song, 2 * np.log(_HIGH / _LOW) * v_song
+    return edm_path, (v_song, 2 * np.log(_HIGH / _LOW) * v_song)
 
-    def log_constant(path: tuple[Array, Array], std: Array) -> Array:
-        v, speed = path
-        slopes = -1 / (std**2 + v) ** 2
-        return jnp.log(grid_discretization_constant(slopes, speed, weights))
 
-    return float(_bisected(lambda std: log_constant(edm_path, std) - log_constant(song_path, std)))
+def _constant(path: _Path, std: Array) -> Array:
+    """The limit of N E_D on N(0, std^2)."""
+    v, speed = path
+    return grid_discretization_constant(-1 / (std**2 + v) ** 2, speed, _rule()[1])
+
+
+def limit_crossover() -> float:
+    """The same as the number of steps grows, from the limits of N E_D on either grid."""
+    first, second = _paths()
+    return float(_bisected(lambda std: jnp.log(_constant(first, std) / _constant(second, std))))
 
 
 @functools.cache
@@ -116,6 +125,24 @@ def _limit() -> Observations:
     return Observations(*one, ("N to infinity",), 2 * len(_FINE) * _BISECTIONS)
 
 
+_LEVELS = (250, 500, 1000)
+_SCALES = np.geomspace(0.05, 5.0, 40)
+
+
+def _constants() -> Observations:
+    """N E_D extrapolated in 1/N against its limit, on either grid."""
+    stds, found, right = jnp.asarray(_SCALES), [], []
+    for grid, path in zip((edm, song), _paths(), strict=True):
+        found.append([n * np.asarray(_errors(stds, grid(n)).discretization) for n in _LEVELS])
+        right.append(np.asarray(jax.vmap(lambda s, path=path: _constant(path, s))(stds)))
+    first, second, third = np.concatenate(np.asarray(found), axis=-1)
+    once = 2 * second - first, 2 * third - second  # without the term in 1/N
+    limit = (4 * once[1] - once[0]) / 3
+    names = tuple(f"{name}, N(0, {s:.3g}²)" for name in ("edm", "song") for s in _SCALES)
+    error = np.abs(limit - once[1]) + 1e-8 * limit
+    return Observations(limit, np.concatenate(right), error, names, len(_LEVELS) * len(names))
+
+
 def _growing() -> Observations:
     found = np.asarray([crossover(n) for n in (*_STEPS, _FINE[-1])])
     names = tuple(f"N = {n}" for n in (*_STEPS, _FINE[-1]))
@@ -143,6 +170,13 @@ EDM_AGAINST_SONG = Statement(
             "the crossover extrapolated in 1/N is that of the limits of N E_D",
             Study(_limit),
             "=",
+        ),
+        Claim(
+            "N E_D",
+            "N E_D extrapolated in 1/N is its limit, on both grids",
+            Study(_constants),
+            "=",
+            to=1e-6,
         ),
         Claim("growing", "the crossover grows with N, up to its limit", Study(_growing)),
     ),

@@ -84,6 +84,7 @@ EQUATION_4 = Statement(
             **_MIXTURES,
         ),
         _equal("constant", "C_t is -mmse(v)/v²", sides.gaps),
+        _equal("whole", "the corrected form with its constant on the right, w = 1", sides.whole),
         _equal("unit level", "the printed integrand is right where σ̄ = 1", sides.unit_level),
     ),
     broken=(
