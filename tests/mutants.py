@@ -21,7 +21,18 @@ def plain(function):
     return function
 
 
-SETTINGS = ("axis", "in_axes", "dtype", "ddof", "num", "size", "length", "initial", "order")
+SETTINGS = (
+    "axis",
+    "in_axes",
+    "dtype",
+    "ddof",
+    "num",
+    "size",
+    "length",
+    "initial",
+    "order",
+    "unroll",
+)
 """Keyword arguments that shape a computation and are no constants of a formula."""
 
 

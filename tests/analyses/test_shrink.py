@@ -84,13 +84,13 @@ def test_assumptions_stay_met():
 def test_mixtures_lose_components():
     starts = random_mixtures(3, 2, 3)[2:]
     small = check_shrunk(below(discretization, 0.1), starts)
-    assert small.shape[0] == 1
+    assert complexity(small)[0] == 1
 
     def apart(case):
         return jnp.max(case.target.components().means) - jnp.min(case.target.components().means)
 
     two = check_shrunk(below(apart, 0.5), starts)
-    assert two.shape == (2, 1, 1)
+    assert complexity(two)[0] == 2  # one of the three is made equal to another
     np.testing.assert_allclose(two.weights.sum(), 1, rtol=1e-15)
     assert np.ptp(two.means) > 0.5
 
