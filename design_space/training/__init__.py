@@ -1,0 +1,1 @@
+"""Training: denoising score matching under gradient descent, and its exactly solvable cases."""

@@ -1,0 +1,122 @@
+"""Denoising score matching on data: the residuals f_ij and the loss that they make.
+
+Notation: data x_i (i = 1, ..., n), forward noise levels sigma_j (j = 1, ..., N), one noise xi_ij
+for each pair, X_ij = x_i + sigma_j xi_ij, total weighting beta_j.
+
+  r_ij = sigma_j S(X_ij, sigma_j) + xi_ij,   f_ij = beta_j |r_ij|^2,   loss = (1/2n) sum_ij f_ij.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from design_space import checks
+from design_space.arrays import Array, ArrayLike, Float, Key, is_concrete, named_key
+from design_space.schedules.schedule import Schedule
+from design_space.scores.base import AbstractScore
+from design_space.scores.model import training_dtype
+from design_space.weightings.base import AbstractWeighting
+
+
+class DenoisingData(eqx.Module):
+    """What an empirical denoising loss is made of. Levels ascend in noise, j = 1, ..., N.
+
+    Attributes:
+      points: data x_i, shape [points, dim], in data units.
+      noise: xi_ij, standard normal, shape [points, levels, dim].
+      sigmas: noise levels sigma_j, shape [levels].
+      beta: total weighting beta_j, above 0, shape [levels].
+    """
+
+    points: Float[Array, "points dim"]
+    noise: Float[Array, "points levels dim"]
+    sigmas: Float[Array, " levels"]
+    beta: Float[Array, " levels"]
+
+    @property
+    def noisy(self) -> Float[Array, "points levels dim"]:
+        """X_ij = x_i + sigma_j xi_ij."""
+        return self.points[:, None, :] + self.sigmas[None, :, None] * self.noise
+
+    @property
+    def scales(self) -> Float[Array, " levels"]:
+        """a_j = beta_j sigma_j^2, the weight of |S|^2 at each level."""
+        return self.beta * self.sigmas**2
+
+
+def denoising_data(
+    points: ArrayLike | Sequence[Any],
+    schedule: Schedule,
+    weighting: AbstractWeighting,
+    key: Key,
+    dtype: Any = "float64",
+) -> DenoisingData:
+    """Draws the noise of an empirical denoising loss.
+
+    Args:
+      points: data x_i, shape [n, dim]; draws of a target, or own data.
+      schedule: gives the levels sigma_1 < ... < sigma_N; sigma_0 is not trained.
+      weighting: gives beta_j, by its `total`.
+      key: random key of the noise.
+      dtype: "float32" or "float64", the number type of training.
+
+    Raises:
+      ValueError: if the data are empty or not finite, or a beta_j is not finite or not above 0.
+    """
+    data: Any = checks.nonempty("points", points, 2)
+    beta = weighting.total(schedule)
+    if is_concrete(beta):
+        values = np.asarray(beta)
+        if not (np.all(np.isfinite(values)) and np.all(values > 0)):
+            bad = int(np.argmin(np.isfinite(values) & (values > 0)))
+            raise checks.refusal(
+                f"weighting.total(schedule)[{bad}]",
+                float(values[bad]),
+                "finite and above 0: every level is trained",
+                "narrow the range of noise levels, or take another weighting",
+            )
+    dtype = training_dtype(dtype)
+    shape = (data.shape[0], schedule.steps, data.shape[1])
+    noise = jax.random.normal(named_key(key, "noise"), shape, dtype)
+    levels = jnp.asarray(schedule.forward_sigmas[1:], dtype)
+    return DenoisingData(jnp.asarray(data, dtype), noise, levels, jnp.asarray(beta, dtype))
+
+
+def residuals(score: AbstractScore, data: DenoisingData) -> Float[Array, "points levels dim"]:
+    """r_ij = sigma_j S(X_ij, sigma_j) + xi_ij.
+
+    Args:
+      score: the score model.
+      data: data and noise.
+    """
+    at_levels = jax.vmap(score)
+    scores = jax.vmap(at_levels, in_axes=(0, None))(data.noisy, data.sigmas)
+    return data.sigmas[None, :, None] * scores + data.noise
+
+
+def weighted_squares(score: AbstractScore, data: DenoisingData) -> Float[Array, "points levels"]:
+    """f_ij = beta_j |sigma_j S(X_ij, sigma_j) + xi_ij|^2.
+
+    Args:
+      score: the score model.
+      data: data and noise.
+
+    Source: eq. (7) of arXiv 2406.12839.
+    """
+    return data.beta[None, :] * jnp.sum(residuals(score, data) ** 2, axis=-1)
+
+
+def empirical_loss(score: AbstractScore, data: DenoisingData) -> Float[Array, ""]:
+    """The empirical denoising loss (1/2n) sum_ij f_ij.
+
+    Args:
+      score: the score model.
+      data: data and noise.
+
+    Source: eq. (7) of arXiv 2406.12839.
+    """
+    return 0.5 * jnp.sum(weighted_squares(score, data)) / data.points.shape[0]
