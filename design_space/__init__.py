@@ -27,9 +27,15 @@ if TYPE_CHECKING:  # what editors and type checkers see of the lazy names
     from design_space.scores.function import host_score as host_score
     from design_space.scores.perturbed import scaled_score as scaled_score
     from design_space.scores.perturbed import shifted_score as shifted_score
+    from design_space.scores.relu_network import relu_network as relu_network
+    from design_space.scores.two_layer import two_layer as two_layer
     from design_space.targets.empirical import Empirical as Empirical
     from design_space.targets.gaussian import Gaussian as Gaussian
     from design_space.targets.mixture import GaussianMixture as GaussianMixture
+    from design_space.training.objective import denoising_data as denoising_data
+    from design_space.training.objective import empirical_loss as empirical_loss
+    from design_space.training.train import train as train
+    from design_space.training.train import train_ensemble as train_ensemble
 
 _HOMES = {
     "AffineScore": "design_space.scores.affine",
@@ -39,18 +45,24 @@ _HOMES = {
     "Gaussian": "design_space.targets.gaussian",
     "GaussianMixture": "design_space.targets.mixture",
     "Schedule": "design_space.schedules.schedule",
+    "denoising_data": "design_space.training.objective",
     "edm": "design_space.schedules.named",
+    "empirical_loss": "design_space.training.objective",
     "evaluate": "design_space.evaluate",
     "exact_score": "design_space.scores.exact",
     "function_score": "design_space.scores.function",
     "host_score": "design_space.scores.function",
     "marginal_kl_by_particles": "design_space.errors.particles",
     "path_optimal": "design_space.optimal.path",
+    "relu_network": "design_space.scores.relu_network",
     "scaled_score": "design_space.scores.perturbed",
     "schedule": "design_space.schedules.named",
     "shifted_score": "design_space.scores.perturbed",
     "simulate": "design_space.sampling.simulate",
     "song": "design_space.schedules.named",
+    "train": "design_space.training.train",
+    "train_ensemble": "design_space.training.train",
+    "two_layer": "design_space.scores.two_layer",
     "weightings": "design_space.weightings",
 }
 
@@ -63,18 +75,24 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "Schedule",
+    "denoising_data",
     "edm",
+    "empirical_loss",
     "evaluate",
     "exact_score",
     "function_score",
     "host_score",
     "marginal_kl_by_particles",
     "path_optimal",
+    "relu_network",
     "scaled_score",
     "schedule",
     "shifted_score",
     "simulate",
     "song",
+    "train",
+    "train_ensemble",
+    "two_layer",
     "weightings",
 ]
 

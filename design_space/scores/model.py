@@ -64,6 +64,11 @@ class AbstractModel(AbstractScore):
         """Whether S is affine in the trained parameters, so that training is solvable."""
         return False
 
+    @property
+    def width(self) -> int | None:
+        """m, the number of neurons in a layer; None for a model that has no layers."""
+        return None
+
 
 def training_dtype(dtype: Any) -> Any:
     """Checks a number type for training.

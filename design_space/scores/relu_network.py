@@ -48,6 +48,11 @@ class ReluNetwork(AbstractModel):
         """See AbstractModel."""
         return ReluNetwork(self.first, tuple(weights), self.last)
 
+    @property
+    def width(self) -> int:
+        """The number m of neurons in a layer."""
+        return self.last.shape[-1]
+
     def factors(self, x: Float[Array, " dim"], sigma: Scalar) -> tuple[Factor, ...]:
         """Layer l: input q_{l-1}, back W_{L+1} D_L W_L ... W_{l+1} D_l, D_l = diag(q_l > 0)."""
         outputs, back, found = self.outputs(x, sigma), self.last, []

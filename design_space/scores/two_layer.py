@@ -40,6 +40,11 @@ class TwoLayer(AbstractModel):
         """See AbstractModel."""
         return TwoLayer(weights[0], weights[1] if self.both else self.outer, self.both)
 
+    @property
+    def width(self) -> int:
+        """The number m of neurons in a layer."""
+        return self.outer.shape[-1]
+
     def factors(self, x: Float[Array, " dim"], sigma: Scalar) -> tuple[Factor, ...]:
         """B: input [x, sigma], back A diag(q > 0); A: input q = relu(B [x, sigma]), back I."""
         given = with_level(x, sigma)

@@ -1,0 +1,96 @@
+"""Checkpoints of a training run: arrays with the settings they belong to, written atomically."""
+
+import hashlib
+import io
+import json
+import os
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_SETTINGS = "settings"
+
+
+def digest(tree: Any) -> str:
+    """A hash of the arrays of a pytree: shapes, number types and values.
+
+    Args:
+      tree: a pytree of arrays.
+    """
+    found = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        array = np.asarray(leaf)
+        found.update(f"{array.dtype}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()[:16]
+
+
+def save(path: Path, settings: Mapping[str, Any], tree: Any) -> None:
+    """Writes a checkpoint; a reader sees the old file or the new one, never a part.
+
+    Args:
+      path: the file.
+      settings: what the run depends on, as plain data.
+      tree: a pytree of arrays.
+    """
+    arrays: dict[str, Any] = {
+        f"{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))
+    }
+    arrays[_SETTINGS] = np.frombuffer(json.dumps(dict(settings)).encode(), dtype=np.uint8)
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with draft.open("wb") as file:
+        file.write(buffer.getvalue())
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def load(path: Path, settings: Mapping[str, Any], like: Any) -> Any:
+    """Reads a checkpoint back.
+
+    Args:
+      path: the file.
+      settings: what the run now depends on.
+      like: a pytree of the structure that was saved.
+
+    Returns:
+      The pytree; None if there is no file, or a damaged one, which is set aside as NAME.damaged
+      with a warning.
+
+    Raises:
+      ValueError: if the checkpoint belongs to other settings; the message names each difference.
+    """
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            old = json.loads(found[_SETTINGS].tobytes())
+            arrays = [found[f"{i}"] for i in range(len(found.files) - 1)]
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
+        aside = path.with_name(path.name + ".damaged")
+        path.replace(aside)
+        warnings.warn(f"{path} is damaged: set aside as {aside.name}, starting anew", stacklevel=2)
+        return None
+    _same(path, old, dict(settings))
+    return jax.tree.unflatten(jax.tree.structure(like), [jnp.asarray(a) for a in arrays])
+
+
+def _same(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Refuses a checkpoint of another run."""
+    new = json.loads(json.dumps(dict(new)))
+    off = [key for key in {**old, **new} if old.get(key) != new.get(key)]
+    if off:
+        said = "; ".join(f"{key} was {old.get(key)}, is {new.get(key)}" for key in off)
+        raise ValueError(
+            f"checkpoint = {str(path)!r}: must be of the same run, but {said}; "
+            "give the old settings back, or name another file to start anew"
+        )

@@ -1,0 +1,168 @@
+"""Full-batch gradient descent on the denoising loss, one model at a time; batch it with vmap.
+
+  theta_{k+1} = theta_k - h grad loss(theta_k)
+
+Source: eq. (9) of arXiv 2406.12839.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+
+from design_space.arrays import Array, Float, Int
+from design_space.scores.model import AbstractModel, Weights
+from design_space.training.objective import DenoisingData, weighted_squares
+
+Transform = Callable[[Any], optax.GradientTransformation]
+"""Makes optax's update rule from a learning rate; `optax.sgd` is gradient descent."""
+
+BLOW_UP = 1e6
+"""A run has diverged once its loss is this many times the initial one, or not a number."""
+
+
+class State(eqx.Module):
+    """Where a run stands.
+
+    Attributes:
+      step: k, the number of steps done.
+      weights: the trained matrices theta_k.
+      inner: state of optax's update rule.
+      initial_loss: loss at theta_0.
+      diverged_at: the step at which the run was found to diverge, -1 if it was not; from there on
+        the weights stay.
+    """
+
+    step: Int[Array, ""]
+    weights: Weights
+    inner: Any
+    initial_loss: Float[Array, ""]
+    diverged_at: Int[Array, ""]
+
+
+class Info(eqx.Module):
+    """What is measured at theta_k; numbers are infinite from where a run diverged.
+
+    Attributes:
+      loss: (1/2n) sum_ij f_ij.
+      level_losses: the mean over i of f_ij at each level, shape [levels].
+      gradient_norms: Frobenius norm of the gradient in each trained matrix, shape [layers].
+      distances: Frobenius norm of each matrix' way from initialization, shape [layers].
+      largest: f_{i* j*}, the largest f_ij.
+      where: (i*, j*), counted from 0: of the largest f_ij, that of the largest a_j; shape [2].
+      ties: |G(k)|, how many f_ij are equal to the largest.
+    """
+
+    loss: Float[Array, ""]
+    level_losses: Float[Array, " levels"]
+    gradient_norms: Float[Array, " layers"]
+    distances: Float[Array, " layers"]
+    largest: Float[Array, ""]
+    where: Int[Array, " 2"]
+    ties: Int[Array, ""]
+
+
+class GradientDescent(eqx.Module):
+    """Full-batch gradient descent on one loss.
+
+    Attributes:
+      model: the initial model; what is not trained stays as it is there.
+      data: what the loss is made of.
+      learning_rate: h.
+      transform: optax's update rule.
+    """
+
+    model: AbstractModel
+    data: DenoisingData
+    learning_rate: Float[Array, ""]
+    transform: Transform = eqx.field(static=True, default=optax.sgd)
+
+    def loss(self, weights: Weights) -> tuple[Float[Array, ""], Float[Array, "points levels"]]:
+        """The loss at given weights, and the f_ij that it is made of."""
+        squares = weighted_squares(self.model.with_weights(weights), self.data)
+        return 0.5 * jnp.sum(squares) / self.data.points.shape[0], squares
+
+    def init(self) -> State:
+        """The state before the first step."""
+        weights = self.model.weights()
+        inner = self.transform(self.learning_rate).init(weights)
+        zero = jnp.zeros((), jnp.int32)
+        return State(zero, weights, inner, self.loss(weights)[0], zero - 1)
+
+    def step(self, state: State) -> tuple[State, Info]:
+        """One step, and what was measured before it."""
+        (loss, squares), gradient = jax.value_and_grad(self.loss, has_aux=True)(state.weights)
+        return self._moved(state, loss, gradient), self._measured(state, loss, squares, gradient)
+
+    def advance(self, state: State, count: Int[Array, ""]) -> State:
+        """So many steps, of which nothing is kept but the last state."""
+
+        def once(_: Any, state: State) -> State:
+            (loss, _), gradient = jax.value_and_grad(self.loss, has_aux=True)(state.weights)
+            return self._moved(state, loss, gradient)
+
+        return jax.lax.fori_loop(0, count, once, state)
+
+    def trace(self, state: State, gaps: Int[Array, " records"]) -> tuple[State, Info]:
+        """Many steps with measurements between them, in one scan.
+
+        Args:
+          state: where to begin.
+          gaps: steps before each measurement, at least 0.
+
+        Returns:
+          The last state, and the measurements with the records along the first axis.
+        """
+
+        def record(state: State, gap: Array) -> tuple[State, Info]:
+            state = self.advance(state, gap)
+            return state, self.measure(state)
+
+        return jax.lax.scan(record, state, gaps)
+
+    def measure(self, state: State) -> Info:
+        """What is measured at a state."""
+        (loss, squares), gradient = jax.value_and_grad(self.loss, has_aux=True)(state.weights)
+        return self._measured(state, loss, squares, gradient)
+
+    def _moved(self, state: State, loss: Array, gradient: Weights) -> State:
+        """The state after a step; a run that diverges stays where it is found to."""
+        update, inner = self.transform(self.learning_rate).update(
+            gradient, state.inner, state.weights
+        )
+        fine = jnp.isfinite(loss) & (loss <= BLOW_UP * state.initial_loss)
+        fine &= state.diverged_at < 0
+        moved = optax.apply_updates(state.weights, update)
+        weights, inner = jax.tree.map(
+            lambda new, old: jnp.where(fine, new, old), (moved, inner), (state.weights, state.inner)
+        )
+        found = jnp.where((state.diverged_at < 0) & ~fine, state.step, state.diverged_at)
+        return State(state.step + 1, weights, inner, state.initial_loss, found)
+
+    def _measured(self, state: State, loss: Array, squares: Array, gradient: Weights) -> Info:
+        fine = jnp.isfinite(loss) & (state.diverged_at < 0)
+
+        def shown(value: Array) -> Array:
+            return jnp.where(fine, value, jnp.inf)
+
+        largest = jnp.max(squares)
+        at_most = squares == largest
+        scales = jnp.broadcast_to(self.data.scales[None, :], squares.shape)
+        place = jnp.argmax(jnp.where(at_most, scales, -1))
+        way = [new - old for new, old in zip(state.weights, self.model.weights(), strict=True)]
+        return Info(
+            shown(loss),
+            shown(jnp.mean(squares, axis=0)),
+            shown(_norms(gradient)),
+            shown(_norms(way)),
+            shown(largest),
+            jnp.stack(jnp.unravel_index(place, squares.shape)).astype(jnp.int32),
+            jnp.sum(at_most).astype(jnp.int32),
+        )
+
+
+def _norms(matrices: Any) -> Float[Array, " layers"]:
+    return jnp.stack([jnp.sqrt(jnp.sum(matrix**2)) for matrix in matrices])

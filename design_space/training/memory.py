@@ -1,0 +1,95 @@
+"""What a training run needs of memory, told before it starts rather than by a killed process."""
+
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import jax
+
+from design_space.scores.model import AbstractModel
+from design_space.training.objective import DenoisingData
+
+_COPIES = 4
+"""Weights, initial weights, gradient and update."""
+
+_KEPT = 2
+"""Each layer's values are held once forward and once backward."""
+
+_GIB = 2**30
+
+
+def needed_bytes(model: AbstractModel, data: DenoisingData) -> int:
+    """About how many bytes one run holds at its peak.
+
+    Args:
+      model: one model, not an ensemble.
+      data: what its loss is made of.
+    """
+    points, levels, dim = data.noise.shape
+    weights = model.weights()
+    item = data.points.dtype.itemsize
+    parameters = sum(matrix.size * matrix.dtype.itemsize for matrix in weights)
+    per_point = sum(sum(matrix.shape) for matrix in weights) + 3 * dim
+    return _COPIES * parameters + _KEPT * item * points * levels * per_point
+
+
+def available_bytes() -> int | None:
+    """Bytes free on the first device; None if they are not known."""
+    stats = jax.devices()[0].memory_stats()
+    if stats and "bytes_limit" in stats:
+        return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
+    try:
+        lines = Path("/proc/meminfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return 1024 * int(line.split()[1])
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def check_memory(
+    model: AbstractModel, data: DenoisingData, members: int, available: int | None = None
+) -> None:
+    """Refuses a run that does not fit.
+
+    Args:
+      model: one model, not an ensemble.
+      data: what one loss is made of.
+      members: how many run at once.
+      available: bytes that may be used; asked of the device unless given.
+
+    Raises:
+      MemoryError: names the sizes, and a batch that fits.
+    """
+    available = available_bytes() if available is None else available
+    if available is not None and members * needed_bytes(model, data) > available:
+        refuse(model, data, members, available)
+
+
+def refuse(
+    model: AbstractModel, data: DenoisingData, members: int, available: int | None
+) -> NoReturn:
+    """Raises the MemoryError of a run that does not fit.
+
+    Args: as for `check_memory`.
+    """
+    one = needed_bytes(model, data)
+    points, levels, dim = data.noise.shape
+    shapes = ", ".join("x".join(map(str, matrix.shape)) for matrix in model.weights())
+    said = (
+        f"members = {members}: out of memory; trained matrices {shapes}, {points} points x "
+        f"{levels} levels in dimension {dim}, {data.points.dtype}: about {one / _GIB:.3g} GiB a run"
+    )
+    if available is None:
+        raise MemoryError(f"{said}; train fewer members at once, or take fewer points or neurons")
+    fit = available // one
+    remedy = (
+        f"{fit} members fit at once; train them in batches of that size"
+        if fit
+        else "one run does not fit; take fewer points, levels or neurons, or float32"
+    )
+    raise MemoryError(f"{said}, {available / _GIB:.3g} GiB are free; {remedy}")

@@ -1,0 +1,311 @@
+"""Training runs from beginning to end: learning rate, records, checkpoints, divergence."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from design_space import checks
+from design_space.arrays import Array, Float, Int
+from design_space.scores.model import AbstractModel
+from design_space.training.checkpoint import digest, load, save
+from design_space.training.descent import GradientDescent, Info, State, Transform
+from design_space.training.ensemble import Ensemble, member
+from design_space.training.learning_rate import (
+    RULES,
+    read_learning_rate,
+    stability_limit,
+)
+from design_space.training.memory import check_memory, refuse
+from design_space.training.objective import DenoisingData
+
+ON_DIVERGENCE = ("raise", "record")
+_CHUNK = 16  # records in one compiled program; between two of them a run can be resumed
+
+
+class Progress(NamedTuple):
+    """How far a run has come.
+
+    Attributes:
+      done: steps done.
+      total: steps in all.
+      seconds_left: an estimate from the pace so far.
+    """
+
+    done: int
+    total: int
+    seconds_left: float
+
+
+class Training(eqx.Module):
+    """A finished run, or an ensemble of them with the members along the first axis of every array.
+
+    Attributes:
+      model: with the last weights.
+      info: what was measured, with the records along the first axis (after the members).
+      steps: the step of each record, shape [records].
+      learning_rate: h.
+      diverged_at: the step at which a run was found to diverge, -1 where it was not.
+    """
+
+    model: AbstractModel
+    info: Info
+    steps: Int[np.ndarray, " records"]
+    learning_rate: Float[Array, "..."]
+    diverged_at: Int[Array, "..."]
+
+
+def record_steps(steps: int, records: int | Sequence[int]) -> Int[np.ndarray, " records"]:
+    """The steps at which a run is measured.
+
+    Args:
+      steps: steps in all, at least 1.
+      records: how many measurements after the first, evenly spread; or the steps themselves, of
+        which the last one ends the run.
+
+    Raises:
+      ValueError: if a number is out of range or the steps do not ascend.
+    """
+    checks.count("steps", steps)
+    if isinstance(records, int | np.integer):
+        checks.count("records", records)
+        return np.unique(np.linspace(0, steps, min(records, steps) + 1).round().astype(np.int32))
+    at = np.asarray(records)
+    if at.ndim != 1 or not len(at) or np.any(np.diff(at) <= 0) or at[0] < 0 or at[-1] > steps:
+        domain = f"a number, or ascending steps between 0 and {steps}"
+        raise checks.refusal("records", records, domain, "sort them, and end by the last step")
+    return at.astype(np.int32)
+
+
+def train(
+    model: AbstractModel,
+    data: DenoisingData,
+    *,
+    steps: int,
+    learning_rate: float | str = "auto",
+    records: int | Sequence[int] = 100,
+    transform: Transform = optax.sgd,
+    checkpoint: str | Path | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    on_divergence: str = "raise",
+) -> Training:
+    """Trains one model by full-batch gradient descent.
+
+    Args:
+      model: the initial model.
+      data: what the loss is made of.
+      steps: number of steps, at least 1.
+      learning_rate: h; "auto" takes half of the stability limit at initialization, "printed"
+        Theorem 1's.
+      records: how many measurements, or at which steps.
+      transform: optax's update rule, made from the learning rate.
+      checkpoint: a file to resume from and to keep the run in; none unless given.
+      progress: told how far the run has come, from time to time.
+      on_divergence: "raise", or "record" to return what there is.
+
+    Raises:
+      ValueError: if an argument is out of its domain, the checkpoint is of another run, or the run
+        diverges; the message names the stability limit.
+      MemoryError: if the run does not fit into memory; the message names the sizes.
+    """
+    rate = read_learning_rate(learning_rate, model, data)
+    descent = GradientDescent(model, data, rate, transform)
+    check_memory(model, data, 1)
+    at = record_steps(steps, records)
+    return _run(descent, at, checkpoint, progress, on_divergence)
+
+
+def train_ensemble(
+    models: AbstractModel,
+    data: DenoisingData,
+    *,
+    steps: int,
+    learning_rates: Any = "auto",
+    records: int | Sequence[int] = 100,
+    transform: Transform = optax.sgd,
+    checkpoint: str | Path | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    on_divergence: str = "raise",
+) -> Training:
+    """Trains many models at once; see `train` and Ensemble.
+
+    Args:
+      models: initial models, the members along the first axis of every array.
+      data: one for all, or with the members along the first axis of every array.
+      steps: number of steps, at least 1.
+      learning_rates: one rule for all members, or a number for each, shape [members].
+      records: how many measurements, or at which steps.
+      transform: optax's update rule, made from the learning rate.
+      checkpoint: a file to resume from and to keep the run in; none unless given.
+      progress: told how far the run has come, from time to time.
+      on_divergence: "raise", or "record" to return what there is.
+
+    Raises:
+      ValueError, MemoryError: as for `train`.
+    """
+    ensemble = ensemble_of(models, data, learning_rates, transform)
+    shared = data if ensemble.shares_data else member(data, 0)
+    check_memory(member(models, 0), shared, ensemble.members)
+    return _run(ensemble, record_steps(steps, records), checkpoint, progress, on_divergence)
+
+
+def ensemble_of(
+    models: AbstractModel, data: DenoisingData, learning_rates: Any, transform: Transform
+) -> Ensemble:
+    """An ensemble with its learning rates read by rule.
+
+    Args:
+      models: initial models.
+      data: one for all members or one for each.
+      learning_rates: a rule, a number, or a number for each member.
+      transform: optax's update rule.
+    """
+    members = models.weights()[0].shape[0]
+    own = data.beta.ndim == 2
+    if isinstance(learning_rates, str):
+        axes = (eqx.if_array(0), eqx.if_array(0) if own else None)
+        rule = checks.one_of("learning_rates", learning_rates, RULES)
+        by_rule = eqx.filter_vmap(lambda m, d: read_learning_rate(rule, m, d), in_axes=axes)
+        return Ensemble(models, data, by_rule(models, data), transform)
+    rates = checks.numbers("learning_rates", learning_rates, (0, 1))
+    for rate in np.atleast_1d(rates):
+        checks.positive("learning_rates", rate)
+    rates = jnp.broadcast_to(jnp.asarray(rates, data.points.dtype), (members,))
+    return Ensemble(models, data, rates, transform)
+
+
+@eqx.filter_jit
+def _start(descent: GradientDescent | Ensemble) -> State:
+    return descent.init()
+
+
+@eqx.filter_jit
+def _chunk(descent: GradientDescent | Ensemble, state: State, gaps: Array) -> tuple[State, Info]:
+    return descent.trace(state, gaps)
+
+
+def _run(
+    descent: GradientDescent | Ensemble,
+    at: np.ndarray,
+    checkpoint: str | Path | None,
+    progress: Callable[[Progress], None] | None,
+    on_divergence: str,
+) -> Training:
+    """Runs chunk by chunk, keeping each on disk if there is a checkpoint."""
+    checks.one_of("on_divergence", on_divergence, ON_DIVERGENCE)
+    try:
+        state, parts = _chunks(descent, at, checkpoint, progress)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        _refuse_memory(descent)
+    axis = 1 if isinstance(descent, Ensemble) else 0
+    info = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis), *parts)
+    info = jax.tree.map(lambda leaf: jax.lax.slice_in_dim(leaf, 0, len(at), axis=axis), info)
+    if isinstance(descent, Ensemble):
+        model, rate = descent.models.with_weights(state.weights), descent.learning_rates
+    else:
+        model, rate = descent.model.with_weights(state.weights), descent.learning_rate
+    lost = (state.diverged_at < 0) & jnp.isinf(jnp.take(info.loss, -1, axis))
+    training = Training(model, info, at, rate, jnp.where(lost, at[-1], state.diverged_at))
+    if on_divergence == "raise" and bool(jnp.any(training.diverged_at >= 0)):
+        _refuse_divergence(descent, training)
+    return training
+
+
+def _chunks(
+    descent: GradientDescent | Ensemble,
+    at: np.ndarray,
+    checkpoint: str | Path | None,
+    progress: Callable[[Progress], None] | None,
+) -> tuple[State, list[Info]]:
+    """The last state and the measurements, chunk by chunk, from where a checkpoint stands."""
+    size = min(_CHUNK, len(at))
+    gaps = np.diff(at, prepend=np.int32(0))
+    gaps = np.concatenate([gaps, np.zeros(-len(gaps) % size, np.int32)])
+    settings = {} if checkpoint is None else _settings(descent, at)
+    state, parts, begin = _start(descent), [], 0
+    if checkpoint is not None:
+        found = load(Path(checkpoint), settings, (state, _blank(descent)))
+        if found is not None:
+            state, parts = found[0], [found[1]]
+            begin = parts[0].loss.shape[-1]
+    start, axis = time.perf_counter(), 1 if isinstance(descent, Ensemble) else 0
+    for first in range(begin, len(gaps), size):
+        state, info = _chunk(descent, state, jnp.asarray(gaps[first : first + size]))
+        parts.append(info)
+        if checkpoint is not None:
+            whole = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis), *parts)
+            save(Path(checkpoint), settings, (state, whole))
+            parts = [whole]
+        if progress is not None:
+            jax.block_until_ready(state)
+            done, seconds = int(gaps[: first + size].sum()), time.perf_counter() - start
+            pace = seconds / max(done - int(gaps[:begin].sum()), 1)
+            progress(Progress(done, int(at[-1]), pace * (int(at[-1]) - done)))
+    return state, parts
+
+
+def _blank(descent: GradientDescent | Ensemble) -> Info:
+    """The structure of a measurement."""
+    return eqx.filter_eval_shape(lambda d: d.step(d.init())[1], descent)
+
+
+def _settings(descent: GradientDescent | Ensemble, at: np.ndarray) -> dict[str, Any]:
+    """What the numbers of a run depend on, as plain data."""
+    if isinstance(descent, Ensemble):
+        models, rates = descent.models, descent.learning_rates
+    else:
+        models, rates = descent.model, descent.learning_rate
+    transform = descent.transform
+    data = descent.data
+    return {
+        "steps": int(at[-1]),
+        "records": at.tolist() if len(at) <= 20 else digest(at),
+        "learning rate": np.asarray(rates).tolist() if rates.size <= 8 else digest(rates),
+        "update rule": getattr(transform, "__qualname__", repr(transform)),
+        "initial weights": digest(models),
+        "data": digest((data.points, data.noise)),
+        "noise levels": digest(data.sigmas),
+        "weighting": digest(data.beta),
+        "number type": str(data.points.dtype),
+    }
+
+
+def _refuse_divergence(descent: GradientDescent | Ensemble, training: Training) -> None:
+    """Raises the error of a run that diverged, with the stability limit of the first that did."""
+    at = np.atleast_1d(np.asarray(training.diverged_at))
+    index = int(np.argmax(at >= 0))
+    rate = float(np.atleast_1d(np.asarray(training.learning_rate))[index])
+    model, data, which = _of_member(descent, index)
+    limit = float(stability_limit(model, data))
+    many = f"; {int(np.sum(at >= 0))} of {len(at)} members diverged" if len(at) > 1 else ""
+    raise checks.refusal(
+        f"learning_rate{which}",
+        rate,
+        f"small enough: the run diverged at step {at[index]}, and at initialization gradient "
+        f"descent is stable below 2/lambda_max = {limit:.4g}{many}",
+        f'take "auto" ({limit / 2:.4g}) or less, or on_divergence="record"',
+    )
+
+
+def _of_member(
+    descent: GradientDescent | Ensemble, index: int
+) -> tuple[AbstractModel, DenoisingData, str]:
+    """One member's initial model and data, and how it is called in messages."""
+    if isinstance(descent, GradientDescent):
+        return descent.model, descent.data, ""
+    data = descent.data if descent.shares_data else member(descent.data, index)
+    return member(descent.models, index), data, f"s[{index}]"
+
+
+def _refuse_memory(descent: GradientDescent | Ensemble) -> None:
+    model, data, _ = _of_member(descent, 0)
+    members = descent.members if isinstance(descent, Ensemble) else 1
+    refuse(model, data, members, None)
