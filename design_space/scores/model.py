@@ -1,7 +1,7 @@
 """What every trained score model is: a score whose trained parameters are a tuple of matrices."""
 
 import abc
-from typing import Any, Self
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -31,6 +31,18 @@ class Factor(eqx.Module):
     back: Float[Array, "dim out"]
 
 
+class Row(eqx.Module):
+    """S(x, sigma) = Theta input + offset at one point, where one trained matrix Theta acts last.
+
+    Attributes:
+      input: what Theta is applied to, free of trained parameters, shape [count].
+      offset: what is added, free of trained parameters, shape [dim].
+    """
+
+    input: Float[Array, " count"]
+    offset: Float[Array, " dim"]
+
+
 class AbstractModel(AbstractScore):
     """A score model S(x, sigma) with trained parameters, written for one point.
 
@@ -43,7 +55,7 @@ class AbstractModel(AbstractScore):
         """The trained matrices."""
 
     @abc.abstractmethod
-    def with_weights(self, weights: Weights) -> Self:
+    def with_weights(self, weights: Weights) -> "AbstractModel":
         """The same model with other trained matrices.
 
         Args:
@@ -63,6 +75,28 @@ class AbstractModel(AbstractScore):
     def is_linear(self) -> bool:
         """Whether S is affine in the trained parameters, so that training is solvable."""
         return False
+
+    def row(self, x: Float[Array, " dim"], sigma: Scalar) -> Row | None:
+        """S as one trained matrix times known features; None for any other model.
+
+        Args:
+          x: one point, shape [dim].
+          sigma: noise level, in the unit of the data.
+        """
+        return None
+
+    def affine(self, sigma: Scalar) -> tuple[Array, Array] | None:
+        """A [dim, dim] and b [dim] of S(x, sigma) = A x + b; None if S is not affine in x."""
+        return None
+
+    def kinks(self, sigma: Scalar) -> Float[Array, " kinks"] | None:
+        """Where S bends, for one-dimensional points: quadrature splits there. None: unknown."""
+        return None
+
+    @property
+    def level_blocks(self) -> int:
+        """How many equal blocks the row falls into, each read at one noise level only."""
+        return 1
 
     @property
     def width(self) -> int | None:
