@@ -48,6 +48,8 @@ class AbstractModel(AbstractScore):
 
     Everything that trains a model, linearizes it or measures its tangent kernel goes through
     `weights`, `with_weights` and `factors`. What is not in `weights` stays as it was drawn.
+    Models apply a matrix as x @ W.T: batched over points, that is a matrix product as it stands,
+    while W @ x would be transposed in memory.
     """
 
     @abc.abstractmethod

@@ -31,14 +31,14 @@ class ReluNetwork(AbstractModel):
 
     def outputs(self, x: Float[Array, " dim"], sigma: Scalar) -> tuple[Array, ...]:
         """q_0, ..., q_L, the outputs of the layers before the last, each of shape [width]."""
-        outputs = [jax.nn.relu(self.first @ with_level(x, sigma))]
+        outputs = [jax.nn.relu(with_level(x, sigma) @ self.first.T)]
         for matrix in self.hidden:
-            outputs.append(jax.nn.relu(matrix @ outputs[-1]))
+            outputs.append(jax.nn.relu(outputs[-1] @ matrix.T))
         return tuple(outputs)
 
     def __call__(self, x: Float[Array, " dim"], sigma: Scalar) -> Float[Array, " dim"]:
         """See AbstractScore."""
-        return self.last @ self.outputs(x, sigma)[-1]
+        return self.outputs(x, sigma)[-1] @ self.last.T
 
     def weights(self) -> Weights:
         """W_1, ..., W_L."""

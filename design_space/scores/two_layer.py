@@ -30,7 +30,7 @@ class TwoLayer(AbstractModel):
 
     def __call__(self, x: Float[Array, " dim"], sigma: Scalar) -> Float[Array, " dim"]:
         """See AbstractScore."""
-        return self.outer @ jax.nn.relu(self.inner @ with_level(x, sigma))
+        return jax.nn.relu(with_level(x, sigma) @ self.inner.T) @ self.outer.T
 
     def weights(self) -> Weights:
         """B, and A if both are trained."""
@@ -48,7 +48,7 @@ class TwoLayer(AbstractModel):
     def factors(self, x: Float[Array, " dim"], sigma: Scalar) -> tuple[Factor, ...]:
         """B: input [x, sigma], back A diag(q > 0); A: input q = relu(B [x, sigma]), back I."""
         given = with_level(x, sigma)
-        output = jax.nn.relu(self.inner @ given)
+        output = jax.nn.relu(given @ self.inner.T)
         first = Factor(given, jnp.where(output[None, :] > 0, self.outer, 0))
         second = Factor(output, jnp.eye(x.shape[0], dtype=output.dtype))
         return (first, second) if self.both else (first,)
