@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from design_space.arrays import Array
+from design_space.commands.bench_training import Comparison, comparisons
 from design_space.errors.gaussian import CommutingErrors, commuting_errors
 from design_space.errors.marginal import marginal_errors
 from design_space.provenance import device, versions
@@ -138,6 +139,8 @@ def run(as_json: bool = False) -> None:
         timings += time_gaussians()
         status.update("timing mixtures")
         timings += time_mixture(100, 2.0) + time_mixture(500, 10.0)
+        status.update("timing training")
+        compared = comparisons()
         status.update("timing the start")
         timings.append(time_help())
     about = machine()
@@ -146,9 +149,12 @@ def run(as_json: bool = False) -> None:
             {"task": t.task, "seconds": t.seconds, "repeats": t.repeats, "target": t.target}
             for t in timings
         ]
-        print(json.dumps({"timings": rows, "machine": about}, indent=2))
+        ratios = [{f: getattr(c, f) for f in Comparison.__annotations__} for c in compared]
+        whole = {"timings": rows, "comparisons": ratios, "machine": about}
+        print(json.dumps(whole, indent=2))
         return
     Console().print(_table(timings))
+    Console().print(_ratios(compared))
     numbers = ", ".join(f"{name} {number}" for name, number in about["versions"].items())
     print(f"{about['platform']}, {about['cores']} cores, {about['device']}")
     print(numbers)
@@ -162,4 +168,16 @@ def _table(timings: list[Timing]) -> Table:
     for timing in timings:
         target = "" if timing.target is None else f"< {timing.target:g}"
         table.add_row(timing.task, f"{timing.seconds:.3g}", target, str(timing.repeats))
+    return table
+
+
+def _ratios(compared: list[Comparison]) -> Table:
+    table = Table(title="Milliseconds a step, taking turns", title_justify="left")
+    for name in ("task", "beside"):
+        table.add_column(name)
+    for name in ("task, ms", "beside, ms", "ratio", "target"):
+        table.add_column(name, justify="right")
+    for row in compared:
+        times = (f"{1e3 * t:.3g}" for t in (row.seconds, row.beside_seconds))
+        table.add_row(row.task, row.beside, *times, f"{row.measured:.2f}", row.ratio)
     return table

@@ -93,9 +93,10 @@ def residuals(score: AbstractScore, data: DenoisingData) -> Float[Array, "points
       score: the score model.
       data: data and noise.
     """
-    at_levels = jax.vmap(score)
-    scores = jax.vmap(at_levels, in_axes=(0, None))(data.noisy, data.sigmas)
-    return data.sigmas[None, :, None] * scores + data.noise
+    points, levels, dim = data.noise.shape
+    rows = data.noisy.reshape(points * levels, dim)  # one axis: matrix products need no transposes
+    scores = jax.vmap(score)(rows, jnp.tile(data.sigmas, points))
+    return data.sigmas[None, :, None] * scores.reshape(data.noise.shape) + data.noise
 
 
 def weighted_squares(score: AbstractScore, data: DenoisingData) -> Float[Array, "points levels"]:
