@@ -72,7 +72,7 @@ def load(path: Path, settings: Mapping[str, Any], like: Any) -> Any:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             old = json.loads(found[_SETTINGS].tobytes())
             arrays = [found[f"{i}"] for i in range(len(found.files) - 1)]
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):

@@ -48,7 +48,7 @@ class Info(eqx.Module):
 
     Attributes:
       loss: (1/2n) sum_ij f_ij.
-      level_losses: the mean over i of f_ij at each level, shape [levels].
+      level_losses: the part (1/2n) sum_i f_ij of each level in the loss, shape [levels].
       gradient_norms: Frobenius norm of the gradient in each trained matrix, shape [layers].
       distances: Frobenius norm of each matrix' way from initialization, shape [layers].
       largest: f_{i* j*}, the largest f_ij.
@@ -128,6 +128,10 @@ class GradientDescent(eqx.Module):
         (loss, squares), gradient = jax.value_and_grad(self.loss, has_aux=True)(state.weights)
         return self._measured(state, loss, squares, gradient)
 
+    def model_at(self, state: State) -> AbstractModel:
+        """The model with the weights of a state."""
+        return self.model.with_weights(state.weights)
+
     def _moved(self, state: State, loss: Array, gradient: Weights) -> State:
         """The state after a step; a run that diverges stays where it is found to."""
         update, inner = self.transform(self.learning_rate).update(
@@ -155,7 +159,7 @@ class GradientDescent(eqx.Module):
         way = [new - old for new, old in zip(state.weights, self.model.weights(), strict=True)]
         return Info(
             shown(loss),
-            shown(jnp.mean(squares, axis=0)),
+            shown(0.5 * jnp.mean(squares, axis=0)),
             shown(_norms(gradient)),
             shown(_norms(way)),
             shown(largest),

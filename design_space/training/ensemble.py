@@ -89,6 +89,10 @@ class Ensemble(eqx.Module):
         """Many steps of every member, measured between: members first, then records."""
         return self.each(lambda d, own, g: d.trace(own, g), state, shared=(gaps,))
 
+    def model_at(self, state: State) -> AbstractModel:
+        """The models with the weights of their states."""
+        return self.each(lambda descent, own: descent.model_at(own), state)
+
 
 def stack(trees: Sequence[Any]) -> Any:
     """Pytrees of one shape as one, with the members along a new first axis of every array.

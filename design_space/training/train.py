@@ -114,9 +114,10 @@ def train(
         diverges; the message names the stability limit.
       MemoryError: if the run does not fit into memory; the message names the sizes.
     """
+    check_model(model, data)
+    check_memory(model, data, 1)
     rate = read_learning_rate(learning_rate, model, data)
     descent = GradientDescent(model, data, rate, transform)
-    check_memory(model, data, 1)
     at = record_steps(steps, records)
     return _run(descent, at, checkpoint, progress, on_divergence)
 
@@ -149,10 +150,33 @@ def train_ensemble(
     Raises:
       ValueError, MemoryError: as for `train`.
     """
+    one, its_data = member(models, 0), data if data.beta.ndim == 1 else member(data, 0)
+    check_model(one, its_data)
+    check_memory(one, its_data, models.weights()[0].shape[0])
     ensemble = ensemble_of(models, data, learning_rates, transform)
-    shared = data if ensemble.shares_data else member(data, 0)
-    check_memory(member(models, 0), shared, ensemble.members)
     return _run(ensemble, record_steps(steps, records), checkpoint, progress, on_divergence)
+
+
+def check_model(model: AbstractModel, data: DenoisingData) -> None:
+    """Checks that a model takes points of the data's dimension.
+
+    Args:
+      model: one model.
+      data: what its loss is made of.
+
+    Raises:
+      ValueError: if it does not.
+    """
+    point = jax.ShapeDtypeStruct(data.points.shape[1:], data.points.dtype)
+    level = jax.ShapeDtypeStruct((), data.points.dtype)
+    try:
+        fits = eqx.filter_eval_shape(model, point, level).shape == point.shape
+    except (TypeError, ValueError):  # matrices that do not fit
+        fits = False
+    if not fits:
+        dim = data.points.shape[1]
+        remedy = "make the model for this dimension"
+        raise checks.refusal("points.shape[1]", dim, "the dimension of the model", remedy)
 
 
 def ensemble_of(
@@ -208,12 +232,10 @@ def _run(
     axis = 1 if isinstance(descent, Ensemble) else 0
     info = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis), *parts)
     info = jax.tree.map(lambda leaf: jax.lax.slice_in_dim(leaf, 0, len(at), axis=axis), info)
-    if isinstance(descent, Ensemble):
-        model, rate = descent.models.with_weights(state.weights), descent.learning_rates
-    else:
-        model, rate = descent.model.with_weights(state.weights), descent.learning_rate
+    rate = descent.learning_rates if isinstance(descent, Ensemble) else descent.learning_rate
     lost = (state.diverged_at < 0) & jnp.isinf(jnp.take(info.loss, -1, axis))
-    training = Training(model, info, at, rate, jnp.where(lost, at[-1], state.diverged_at))
+    diverged = jnp.where(lost, at[-1], state.diverged_at)
+    training = Training(descent.model_at(state), info, at, rate, diverged)
     if on_divergence == "raise" and bool(jnp.any(training.diverged_at >= 0)):
         _refuse_divergence(descent, training)
     return training

@@ -1,0 +1,356 @@
+"""Whole runs: learning rates, records, checkpoints, divergence, refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax.flatten_util import ravel_pytree
+from training_cases import data, descent_by_loop, network, networks
+
+import design_space as ds
+from design_space.training.checkpoint import digest, load, save
+from design_space.training.ensemble import member
+from design_space.training.learning_rate import (
+    curvature,
+    printed_learning_rate,
+    read_learning_rate,
+    stability_limit,
+)
+from design_space.training.memory import available_bytes, check_memory, needed_bytes
+from design_space.training.objective import empirical_loss
+from design_space.training.train import Progress, record_steps, train, train_ensemble
+
+CLOSE = 1e-11  # twenty steps of the loop that test_descent holds to 1e-12
+
+
+@pytest.fixture(scope="module")
+def run():
+    return train(network(), data(), steps=20, learning_rate=1e-4, records=20)
+
+
+class TestRuns:
+    def test_against_a_plain_loop(self, run):
+        losses, hidden = descent_by_loop(network(), data(), 1e-4, 20)
+        np.testing.assert_allclose(run.info.loss, losses, rtol=CLOSE)
+        for ours, theirs in zip(run.model.weights(), hidden, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=CLOSE, atol=CLOSE)
+        assert run.steps.tolist() == list(range(21))
+        assert int(run.diverged_at) == -1
+
+    def test_records_where_asked(self, run):
+        at = [0, 3, 4, 20]
+        some = train(network(), data(), steps=20, learning_rate=1e-4, records=at)
+        assert some.steps.tolist() == at
+        np.testing.assert_allclose(some.info.loss, run.info.loss[jnp.array(at)], rtol=CLOSE)
+        assert some.info.level_losses.shape == (4, 4)
+
+    @pytest.mark.parametrize("records", [1, 5, 16, 17, 100])
+    def test_record_steps_begin_and_end_the_run(self, records):
+        at = record_steps(40, records)
+        assert at[0] == 0
+        assert at[-1] == 40
+        assert len(at) == min(records, 40) + 1
+        assert np.all(np.diff(at) > 0)
+
+    def test_progress_is_told(self):
+        told = []
+        train(network(), data(), steps=40, learning_rate=1e-4, records=40, progress=told.append)
+        assert all(isinstance(word, Progress) for word in told)
+        assert [word.done for word in told] == [15, 31, 40]
+        assert told[-1] == Progress(40, 40, 0.0)
+        assert told[0].seconds_left > 0
+
+    def test_an_ensemble_is_its_members(self):
+        models = networks(3)
+        rates = np.array([1e-4, 2e-4, 5e-5])
+        together = train_ensemble(models, data(), steps=10, learning_rates=rates, records=10)
+        assert together.info.loss.shape == (3, 11)
+        for i in range(3):
+            losses, _ = descent_by_loop(member(models, i), data(), rates[i], 10)
+            np.testing.assert_allclose(together.info.loss[i], losses, rtol=CLOSE)
+
+
+def hessian(model, given):
+    flat, unravel = ravel_pytree(model.weights())
+    matrix = jax.hessian(lambda w: empirical_loss(model.with_weights(unravel(w)), given))(flat)
+    return np.asarray(matrix)
+
+
+class TestLearningRates:
+    @pytest.mark.parametrize("depth", [1, 2])
+    def test_curvature_is_the_largest_eigenvalue_of_the_hessian(self, depth):
+        model, given = network(width=6, depth=depth), data(points=3, levels=2)
+        truth = np.linalg.eigvalsh(hessian(model, given))[-1]
+        found = curvature(model, given)
+        np.testing.assert_allclose(found.value, truth, rtol=1e-8)
+        np.testing.assert_allclose(stability_limit(model, given), 2 / truth, rtol=1e-8)
+        auto = read_learning_rate("auto", model, given)
+        np.testing.assert_allclose(auto, 1 / truth, rtol=1e-8)
+
+    def test_printed(self):
+        model, given = network(width=12), data(points=6, levels=4)
+        least = np.min(np.asarray(given.beta) * np.asarray(given.sigmas) ** 2)
+        np.testing.assert_allclose(
+            printed_learning_rate(given, 12), 6 * 4 / (12 * least), rtol=1e-14
+        )
+        found = read_learning_rate("printed", model, given)
+        np.testing.assert_allclose(found, 6 * 4 / (12 * least), rtol=1e-14)
+
+    def test_auto_converges_and_far_above_the_limit_diverges(self):
+        model, given = network(), data()
+        fine = train(model, given, steps=200, records=20)
+        assert np.all(np.diff(fine.info.loss) < 0)
+        # A little above 2/lambda_max a network may still move to where the loss is flatter.
+        limit = float(stability_limit(model, given))
+        with pytest.raises(
+            ValueError, match=r"learning_rate = .*diverged at step.*2/lambda_max = "
+        ):
+            train(model, given, steps=400, learning_rate=30 * limit, records=10)
+
+    def test_the_printed_rate_diverges_with_a_clear_word(self):
+        with pytest.raises(ValueError, match=r"diverged at step .*take \"auto\" \("):
+            train(network(), data(), steps=50, learning_rate="printed")
+
+    def test_divergence_may_be_recorded(self):
+        rates = np.array([1e-4, 10.0])
+        found = train_ensemble(
+            networks(2), data(), steps=20, learning_rates=rates, on_divergence="record"
+        )
+        assert int(found.diverged_at[0]) == -1
+        assert int(found.diverged_at[1]) > 0
+        assert np.isposinf(found.info.loss[1, -1])
+        assert not np.any(np.isnan(found.info.loss))
+
+    def test_a_run_lost_in_its_last_step_is_told(self):
+        with pytest.raises(ValueError, match="diverged at step 1,"):
+            train(network(), data(), steps=1, learning_rate=1e160)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ({"steps": 0}, "steps = 0: must be a whole number of at least 1"),
+            ({"learning_rate": -1.0}, "learning_rate = -1.0: must be above 0"),
+            ({"learning_rate": "best"}, "learning_rate = 'best': must be one of auto, printed"),
+            ({"learning_rate": float("nan")}, "learning_rate = nan: must be finite"),
+            ({"records": 0}, "records = 0: must be a whole number of at least 1"),
+            ({"records": [3, 2]}, "records = .3, 2.: must be a number, or ascending steps"),
+            ({"records": [0, 11]}, "records = .0, 11.: must be a number, or ascending steps"),
+            ({"on_divergence": "pray"}, "on_divergence = 'pray': must be one of raise, record"),
+        ],
+    )
+    def test_settings(self, words, message):
+        with pytest.raises(ValueError, match=message):
+            train(network(), data(), **({"steps": 10} | words))
+
+    def test_learning_rates_of_members(self):
+        with pytest.raises(ValueError, match=r"learning_rates = 0\.0: must be above 0"):
+            train_ensemble(networks(2), data(), steps=5, learning_rates=np.array([1e-4, 0.0]))
+
+    @pytest.mark.parametrize("size", ["dim", "width", "depth"])
+    def test_network_sizes(self, size):
+        sizes = {"dim": 2, "width": 4, "depth": 1} | {size: 0}
+        with pytest.raises(ValueError, match=f"{size} = 0: must be a whole number of at least 1"):
+            ds.relu_network(jax.random.key(0), **sizes)
+
+    def test_number_type(self):
+        with pytest.raises(ValueError, match="dtype = 'float16': must be float32 or float64"):
+            network(dtype="float16")
+
+    def test_dimension_of_network_and_data(self):
+        with pytest.raises(
+            ValueError, match=r"points.shape\[1\] = 2: must be the dimension of the model"
+        ):
+            train(network(dim=3), data(dim=2), steps=5)
+
+
+class TestMemory:
+    def test_the_message_names_sizes_and_a_batch_that_fits(self):
+        model, given = network(width=64), data()
+        one = needed_bytes(model, given)
+        check_memory(model, given, 3, 3 * one)
+        with pytest.raises(
+            MemoryError, match=r"members = 4: out of memory; .*64x64.* 3 members fit"
+        ):
+            check_memory(model, given, 4, 3 * one)
+        with pytest.raises(MemoryError, match="one run does not fit; take fewer"):
+            check_memory(model, given, 1, one - 1)
+
+    def test_the_estimate_is_of_the_size_that_the_compiler_plans(self):
+        """Within a factor of three, for a run dominated by weights and one by points."""
+        from design_space.training.descent import GradientDescent
+
+        for width, points in ((256, 4), (16, 2000)):
+            model, given = network(width=width), data(points=points)
+            descent = GradientDescent(model, given, jnp.asarray(1e-4))
+            plan = jax.jit(lambda d: d.step(d.init())).lower(descent).compile().memory_analysis()
+            total = plan.temp_size_in_bytes + plan.argument_size_in_bytes
+            total += plan.output_size_in_bytes
+            assert 1 / 3 < needed_bytes(model, given) / total < 3
+
+    def test_this_machine_has_some(self):
+        assert available_bytes() > 2**20
+
+
+class TestCheckpoints:
+    WORDS: ClassVar = {"steps": 40, "learning_rate": 1e-4, "records": 40}
+
+    def test_a_finished_run_is_read_back(self, tmp_path):
+        path = tmp_path / "deep" / "run.npz"
+        first = train(network(), data(), **self.WORDS, checkpoint=path)
+        again = train(network(), data(), **self.WORDS, checkpoint=path)
+        plain = train(network(), data(), **self.WORDS)
+        for other in (again, plain):
+            for one, two in zip(jax.tree.leaves(first), jax.tree.leaves(other), strict=True):
+                np.testing.assert_array_equal(one, two)
+
+    def test_a_run_that_stopped_goes_on_bitwise(self, tmp_path):
+        path = tmp_path / "run.npz"
+
+        class StoppedError(Exception):
+            pass
+
+        def stop(progress):
+            if progress.done >= 31:
+                raise StoppedError
+
+        with pytest.raises(StoppedError):
+            train(network(), data(), **self.WORDS, checkpoint=path, progress=stop)
+        told = []
+        again = train(network(), data(), **self.WORDS, checkpoint=path, progress=told.append)
+        assert [word.done for word in told] == [40]
+        plain = train(network(), data(), **self.WORDS)
+        for one, two in zip(jax.tree.leaves(again), jax.tree.leaves(plain), strict=True):
+            np.testing.assert_array_equal(one, two)
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"learning_rate": 2e-4}, "learning rate was 0.0001, is 0.0002"),
+            ({"steps": 39, "records": 39}, "steps was 40, is 39"),
+            ({"records": [0, 40]}, "records was"),
+            ({"transform": optax.adam}, "update rule was sgd, is adam"),
+        ],
+    )
+    def test_other_settings_are_refused(self, tmp_path, change, said):
+        path = tmp_path / "run.npz"
+        train(network(), data(), **self.WORDS, checkpoint=path)
+        before = path.read_bytes()
+        with pytest.raises(ValueError, match=f"must be of the same run, but .*{said}"):
+            train(network(), data(), **(self.WORDS | change), checkpoint=path)
+        assert path.read_bytes() == before
+
+    @pytest.mark.parametrize("other", ["model", "data"])
+    def test_another_start_is_refused(self, tmp_path, other):
+        path = tmp_path / "run.npz"
+        train(network(), data(), **self.WORDS, checkpoint=path)
+        model, given = (network(seed=1), data()) if other == "model" else (network(), data(seed=1))
+        said = "initial weights" if other == "model" else "data was"
+        with pytest.raises(ValueError, match=said):
+            train(model, given, **self.WORDS, checkpoint=path)
+
+    @pytest.mark.parametrize("content", [b"", b"nonsense", None])
+    def test_a_damaged_file_is_set_aside(self, tmp_path, content):
+        path = tmp_path / "run.npz"
+        save(path, {"a": 1}, {"x": jnp.arange(3.0)})
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2] if content is None else content)
+        with pytest.warns(UserWarning, match="damaged: set aside as run.npz.damaged"):
+            assert load(path, {"a": 1}, {"x": 0}) is None
+        assert not path.exists()
+        assert path.with_name("run.npz.damaged").exists()
+
+    def test_digests_tell_values_shapes_and_types_apart(self):
+        trees = [jnp.zeros(4), jnp.zeros((2, 2)), jnp.zeros(4, jnp.float32), jnp.ones(4)]
+        assert len({digest(tree) for tree in trees}) == 4
+        assert digest(trees[0]) == digest(jnp.zeros(4))
+
+
+PROGRAM = """
+    import sys
+    import jax
+    jax.config.update("jax_enable_x64", True)
+    sys.path.insert(0, {folder!r})
+    from training_cases import data, network
+    from design_space.training.train import train
+    import numpy as np
+
+    def told(progress):
+        print(progress.done, flush=True)
+
+    run = train(network(), data(), steps=20000, learning_rate=1e-4, records=1000,
+                checkpoint={path!r}, progress=told)
+    np.save({path!r} + ".npy", np.asarray(run.info.loss))
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_process_resumes_bitwise(tmp_path):
+    folder = os.path.dirname(__file__)
+
+    def start(name):
+        text = textwrap.dedent(PROGRAM.format(folder=folder, path=str(tmp_path / name)))
+        return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True)
+
+    whole = start("whole")
+    whole.communicate(timeout=300)
+    assert whole.returncode == 0
+    killed = start("killed")
+    for _ in range(20):
+        assert killed.stdout.readline().strip()
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / "killed.npy").exists()
+    resumed = start("killed")
+    first, _ = resumed.communicate(timeout=300)
+    assert int(first.split()[0]) > 20 * 16 * 20 / 2  # it did not begin anew
+    one, two = (np.load(tmp_path / f"{name}.npy") for name in ("whole", "killed"))
+    assert one.tobytes() == two.tobytes()
+
+
+SHARDED = """
+    import sys
+    import jax
+    jax.config.update("jax_enable_x64", True)
+    sys.path.insert(0, {folder!r})
+    from training_cases import data, networks
+    import equinox as eqx, jax.numpy as jnp, json, numpy as np
+    from design_space.training.ensemble import Ensemble, shard
+
+    assert len(jax.devices()) == 2
+    ensemble = Ensemble(networks(4), data(), jnp.full(4, 1e-4))
+    run = eqx.filter_jit(lambda e: e.trace(e.init(), jnp.array([0, 5])))
+    state, info = run(shard(ensemble))
+    assert len(state.weights[0].sharding.device_set) == 2
+    alone = run(ensemble)[1]
+    off = float(jnp.max(jnp.abs(jax.device_get(info.loss) / jax.device_get(alone.loss) - 1)))
+    try:
+        shard(Ensemble(networks(3), data(), jnp.full(3, 1e-4)))
+        said = ""
+    except ValueError as error:
+        said = str(error)
+    print(json.dumps([off, said]))
+"""
+
+
+def test_an_ensemble_shared_out_over_two_devices():
+    text = textwrap.dedent(SHARDED.format(folder=os.path.dirname(__file__)))
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    found = subprocess.run(
+        [sys.executable, "-c", text], env=os.environ | flags, capture_output=True, check=False
+    )
+    assert found.returncode == 0, found.stderr.decode()
+    off, said = json.loads(found.stdout)
+    assert off < 1e-12
+    assert "members = 3: must be a multiple of the number of devices, 2" in said
