@@ -216,7 +216,7 @@ class ReluFeatures(AbstractFeatures):
         """See AbstractFeatures."""
         checks.same_dimension("len(x)", x.shape[0], "the features", self.dim)
         outputs = jax.nn.relu(self.directions @ self._with_one(with_level(x, sigma)))
-        return outputs / np.sqrt(self.count)
+        return outputs / self.count**0.5
 
     def kinks(self, sigma: Scalar) -> Float[Array, " kinks"] | None:
         """Zeros x of B [x, sigma, 1], one for each feature."""

@@ -91,7 +91,7 @@ class Solvable(eqx.Module):
         sign, log = _powers(learning_rate * self.singular**2, step)
         return sign * jnp.exp(log)
 
-    def _losses(self, step: Scalar, learning_rate: Scalar) -> Float[Array, "blocks rank"]:
+    def mode_losses(self, step: Scalar, learning_rate: Scalar) -> Float[Array, "blocks rank"]:
         """The part of the loss along each mode."""
         _, log = _powers(learning_rate * self.singular**2, step)
         energy = jnp.sum(self.moving**2, axis=2)
@@ -101,22 +101,13 @@ class Solvable(eqx.Module):
         self, step: Real[ArrayLike, "..."], learning_rate: Real[ArrayLike, "..."]
     ) -> Float[Array, "..."]:
         """The loss after `step` steps; infinite where it has left the range of floats."""
-        stays = 0.5 * jnp.sum(self.staying**2)
-        return jnp.vectorize(lambda k, h: jnp.sum(self._losses(k, h)) + stays)(step, learning_rate)
-
-    def _level_losses(self, step: Scalar, learning_rate: Scalar) -> Float[Array, " levels"]:
-        if self.left.shape[0] == self.levels:
-            stays = 0.5 * jnp.sum(self.staying**2, axis=(1, 2))
-            return jnp.sum(self._losses(step, learning_rate), axis=1) + stays
-        rows = self.residual_rows(step, learning_rate)
-        return 0.5 * jnp.sum(rows.reshape(self.levels, -1) ** 2, axis=1)
+        return _losses(self, jnp.asarray(step), jnp.asarray(learning_rate))
 
     def level_losses(
         self, step: Real[ArrayLike, "..."], learning_rate: Real[ArrayLike, "..."]
     ) -> Float[Array, "... levels"]:
         """What each noise level contributes to the loss."""
-        per_level = jnp.vectorize(self._level_losses, signature="(),()->(n)")
-        return per_level(step, learning_rate)
+        return _level_losses(self, jnp.asarray(step), jnp.asarray(learning_rate))
 
     def residual_rows(
         self, step: Scalar, learning_rate: Scalar
@@ -128,9 +119,7 @@ class Solvable(eqx.Module):
 
     def weights(self, step: Scalar, learning_rate: Scalar) -> Weights:
         """The trained matrices after `step` steps, in float64."""
-        sign, log = _powers(learning_rate * self.singular**2, step)
-        lost = jnp.where(sign > 0, jnp.expm1(log), -jnp.exp(log) - 1)
-        return self._moved(lost)
+        return _weights(self, jnp.asarray(step), jnp.asarray(learning_rate))
 
     def at(self, step: Scalar, learning_rate: Scalar) -> AbstractModel:
         """The model after `step` steps, its weights in float64; batch with equinox.filter_vmap."""
@@ -139,7 +128,7 @@ class Solvable(eqx.Module):
     @property
     def optimum(self) -> AbstractModel:
         """The limit of gradient descent at stable steps: of all minima the nearest to the start."""
-        return self.model.with_weights(self._moved(-jnp.ones_like(self.singular)))
+        return self.model.with_weights(self.moved(-jnp.ones_like(self.singular)))
 
     @property
     def least_loss(self) -> Float[Array, ""]:
@@ -147,8 +136,8 @@ class Solvable(eqx.Module):
         fixed = jnp.sum(jnp.where(self.singular > 0, 0.0, jnp.sum(self.moving**2, axis=2)))
         return 0.5 * (jnp.sum(self.staying**2) + fixed)
 
-    def _moved(self, lost: Float[Array, "blocks rank"]) -> Weights:
-        """The start plus V diag(lost / s) U^T rho_0."""
+    def moved(self, lost: Float[Array, "blocks rank"]) -> Weights:
+        """M_0 + V diag(lost / s) U^T rho_0: each mode times 1 + lost."""
         live = self.singular > 0
         ratio = jnp.where(live, lost / jnp.where(live, self.singular, 1.0), 0.0)
         change = _clear(ratio[:, :, None] * self.moving, self.moving)
@@ -159,6 +148,33 @@ class Solvable(eqx.Module):
         theta = start[0].reshape(start[0].shape[0], -1, moved.shape[1])
         theta = theta.at[:, self.places, :].add(jnp.moveaxis(moved, 2, 0))
         return (theta.reshape(start[0].shape),)
+
+
+@eqx.filter_jit
+def _losses(solution: Solvable, step: Array, learning_rate: Array) -> Array:
+    stays = 0.5 * jnp.sum(solution.staying**2)
+
+    def one(k: Array, h: Array) -> Array:
+        return jnp.sum(solution.mode_losses(k, h)) + stays
+
+    return jnp.vectorize(one)(step, learning_rate)
+
+
+@eqx.filter_jit
+def _level_losses(solution: Solvable, step: Array, learning_rate: Array) -> Array:
+    def one(k: Array, h: Array) -> Array:
+        if solution.left.shape[0] == solution.levels:
+            stays = 0.5 * jnp.sum(solution.staying**2, axis=(1, 2))
+            return jnp.sum(solution.mode_losses(k, h), axis=1) + stays
+        return 0.5 * jnp.sum(solution.residual_rows(k, h).reshape(solution.levels, -1) ** 2, axis=1)
+
+    return jnp.vectorize(one, signature="(),()->(n)")(step, learning_rate)
+
+
+@eqx.filter_jit
+def _weights(solution: Solvable, step: Array, learning_rate: Array) -> Weights:
+    sign, log = _powers(learning_rate * solution.singular**2, step)
+    return solution.moved(jnp.where(sign > 0, jnp.expm1(log), -jnp.exp(log) - 1))
 
 
 def _clear(values: Array, start: Array | None = None) -> Array:
