@@ -51,7 +51,9 @@ class Training(eqx.Module):
       info: what was measured, with the records along the first axis (after the members).
       steps: the step of each record, shape [records].
       learning_rate: h.
-      diverged_at: the step at which a run was found to diverge, -1 where it was not.
+      diverged_at: the step at which a run was found to diverge, or to have lost every active
+        neuron (the loss is above 0 and its gradient is exactly 0: nothing moves any more); -1 where
+        it was not.
     """
 
     model: AbstractModel
@@ -233,12 +235,19 @@ def _run(
     info = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis), *parts)
     info = jax.tree.map(lambda leaf: jax.lax.slice_in_dim(leaf, 0, len(at), axis=axis), info)
     rate = descent.learning_rates if isinstance(descent, Ensemble) else descent.learning_rate
-    lost = (state.diverged_at < 0) & jnp.isinf(jnp.take(info.loss, -1, axis))
-    diverged = jnp.where(lost, at[-1], state.diverged_at)
+    diverged = _lost(state.diverged_at, info, jnp.asarray(at))
     training = Training(descent.model_at(state), info, at, rate, diverged)
     if on_divergence == "raise" and bool(jnp.any(training.diverged_at >= 0)):
         _refuse_divergence(descent, training)
     return training
+
+
+def _lost(found: Array, info: Info, at: Array) -> Array:
+    """The step at which each run was lost: found on the way, or seen in the records."""
+    dead = (info.loss > 0) & jnp.all(info.gradient_norms == 0, axis=-1)
+    gone = dead | jnp.isinf(info.loss)
+    seen = jnp.where(jnp.any(gone, axis=-1), at[jnp.argmax(gone, axis=-1)], -1)
+    return jnp.where(found >= 0, found, seen)
 
 
 def _chunks(
@@ -311,8 +320,8 @@ def _refuse_divergence(descent: GradientDescent | Ensemble, training: Training) 
     raise checks.refusal(
         f"learning_rate{which}",
         rate,
-        f"small enough: the run diverged at step {at[index]}, and at initialization gradient "
-        f"descent is stable below 2/lambda_max = {limit:.4g}{many}",
+        f"small enough: the run diverged, or lost every active neuron, at step {at[index]}, and at "
+        f"initialization gradient descent is stable below 2/lambda_max = {limit:.4g}{many}",
         f'take "auto" ({limit / 2:.4g}) or less, or on_divergence="record"',
     )
 
