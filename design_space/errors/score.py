@@ -9,6 +9,7 @@ from design_space.numerics.estimate import Estimate
 from design_space.numerics.statistics import mean_estimate
 from design_space.schedules.schedule import Schedule
 from design_space.scores.base import AbstractScore, Deviation, SplitScore, deviations
+from design_space.scores.model import AbstractModel
 from design_space.targets.base import AbstractTarget
 from design_space.targets.gaussian import Gaussian
 from design_space.targets.line import Line, at_point, panel_count, rule
@@ -39,11 +40,14 @@ def _affine_mismatch(target: Gaussian, found: Deviation, sigmas: Array) -> tuple
 
 @eqx.filter_jit
 def _line_mismatch(line: Line, score: AbstractScore, sigmas: Array, panels: int) -> Array:
-    """E|s - L|^2 at each level by a fine and a coarse rule, and the rounding; shape [levels, 3]."""
+    """E|s - L|^2 at each level, what a fine and a coarse rule differ by, panel for panel, and the
+    rounding; shape [levels, 3]. Panels end where the score is known to bend.
+    """
 
     def by(sigma: Array, order: int) -> tuple[Array, Array]:
         v = sigma**2
-        nodes, weights = rule(line, v, panels, order)
+        bends = score.kinks(sigma) if isinstance(score, AbstractModel) else None
+        nodes, weights = rule(line, v, panels, order, bends)
 
         def node(x: Array, w: Array) -> tuple[Array, Array]:
             at = at_point(line, x, v)
@@ -51,14 +55,18 @@ def _line_mismatch(line: Line, score: AbstractScore, sigmas: Array, panels: int)
             mass = w * jnp.exp(at.log_density)
             return mass * (s - at.score) ** 2, mass * (jnp.abs(s) + jnp.abs(at.score)) ** 2
 
-        square, size = jax.vmap(node)(nodes.ravel(), weights.ravel())
-        return jnp.sum(square), jnp.sum(size)
+        square, size = jax.vmap(jax.vmap(node))(nodes, weights)
+        return jnp.sum(square, axis=1), jnp.sum(size)
 
     def level(sigma: Array) -> Array:
         (fine, size), (coarse, _) = by(sigma, 20), by(sigma, 12)
         # s - L is off by a few EPS of |s| + |L|, its square by twice that times |s - L|.
         off = 64 * EPS * jnp.sqrt(size)
-        return jnp.stack([fine, jnp.abs(fine - coarse), off * (off + 2 * jnp.sqrt(fine))])
+        apart, total = jnp.abs(fine - coarse), jnp.sum(fine)
+        if isinstance(score, AbstractModel) and score.kinks(sigma) is None:
+            # It bends unseen: rules err by as much as each other, with signs of their own.
+            apart = 2 * jnp.maximum(apart, jnp.abs(fine - by(sigma, 16)[0]))
+        return jnp.stack([total, jnp.sum(apart), off * (off + 2 * jnp.sqrt(total))])
 
     return jax.lax.map(level, sigmas)
 

@@ -223,4 +223,5 @@ class ReluFeatures(AbstractFeatures):
         if self.dim != 1:
             return None
         zero = self._with_one(with_level(jnp.zeros(1, self.directions.dtype), sigma))
-        return -(self.directions @ zero) / self.directions[:, 0]
+        slope, level = self.directions[:, 0], self.directions @ zero
+        return jnp.where(slope == 0, jnp.inf, -level / jnp.where(slope == 0, 1, slope))

@@ -116,7 +116,13 @@ def panel_count(line: Line, variances: Float[Array, " n"]) -> int:
     return int(np.max(_buckets(line, variances)))
 
 
-def rule(line: Line, variance: Scalar, panels: int, order: int) -> tuple[Array, Array]:
+def rule(
+    line: Line,
+    variance: Scalar,
+    panels: int,
+    order: int,
+    breaks: Float[Array, " breaks"] | None = None,
+) -> tuple[Array, Array]:
     """Nodes and weights of a composite Gauss-Legendre rule fitted to p_v.
 
     Args:
@@ -124,13 +130,16 @@ def rule(line: Line, variance: Scalar, panels: int, order: int) -> tuple[Array, 
       variance: noise variance v, with l_k + v > 0 for every component.
       panels: number of panels, from `panel_count`.
       order: nodes per panel.
+      breaks: where the integrand has a bend, or None; panels end there, too.
 
     Returns:
-      nodes and weights, each of shape [panels, order].
+      nodes and weights, each of shape [panels + breaks, order].
     """
     edges, keep = _kept_edges(line, variance)
     kept = jnp.sort(jnp.where(keep, edges, edges[-1]))
     kept = jnp.concatenate([kept, jnp.broadcast_to(kept[-1], (panels + 1,))])[: panels + 1]
+    if breaks is not None:
+        kept = jnp.sort(jnp.concatenate([kept, jnp.clip(breaks, kept[0], kept[-1])]))
     unit, weights = gauss_legendre(order)
     widths = jnp.diff(kept)[:, None]
     return kept[:-1, None] + widths * unit[None, :], widths * weights[None, :]

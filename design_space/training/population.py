@@ -19,7 +19,6 @@ import numpy as np
 from design_space.arrays import Array, ArrayLike, Float, Key, Real, Scalar, is_concrete
 from design_space.checks import refusal
 from design_space.numerics.estimate import Estimate
-from design_space.numerics.quadrature import gauss_legendre
 from design_space.schedules.schedule import Schedule
 from design_space.scores.model import AbstractModel
 from design_space.targets.base import AbstractTarget
@@ -191,18 +190,12 @@ def _solve_line(
     model: AbstractModel, line: Line, sigmas: Array, scales: Array, panels: int
 ) -> Solvable:
     """Excess on the line: rows are the nodes of a rule split where the score bends."""
-    unit, unit_weights = gauss_legendre(_ORDER)
 
     def rows_of(sigma: Array) -> LevelRows:
-        middles, widths = (a[:, 0] for a in rule(line, sigma**2, panels, 1))
-        edges = jnp.append(middles - widths / 2, middles[-1] + widths[-1] / 2)
-        kinks = model.kinks(sigma)
-        assert kinks is not None
-        edges = jnp.sort(jnp.concatenate([edges, jnp.clip(kinks, edges[0], edges[-1])]))
-        widths = jnp.diff(edges)[:, None]
-        nodes = (edges[:-1, None] + widths * unit[None, :]).ravel()
+        rules = rule(line, sigma**2, panels, _ORDER, model.kinks(sigma))
+        nodes, weights = (a.ravel() for a in rules)
         at = jax.vmap(lambda x: at_point(line, x, sigma**2))(nodes)
-        mass = (widths * unit_weights[None, :]).ravel() * jnp.exp(at.log_density)
+        mass = weights * jnp.exp(at.log_density)
         score = jax.vmap(lambda x: model(x[None], sigma))(nodes)
         inputs = jax.vmap(lambda x: known_row(model, x[None], sigma).input)(nodes)
         root = jnp.sqrt(mass)[:, None]
