@@ -123,6 +123,18 @@ class GradientDescent(eqx.Module):
 
         return jax.lax.scan(record, state, gaps)
 
+    def every_step(self, state: State, count: int) -> tuple[State, Info]:
+        """So many steps, each measured before it: at no more cost than the steps alone.
+
+        Args:
+          state: where to begin.
+          count: how many, a fixed number.
+
+        Returns:
+          The last state, and the measurements with the steps along the first axis.
+        """
+        return jax.lax.scan(lambda state, _: self.step(state), state, None, length=count)
+
     def measure(self, state: State) -> Info:
         """What is measured at a state."""
         (loss, squares), gradient = jax.value_and_grad(self.loss, has_aux=True)(state.weights)

@@ -89,6 +89,10 @@ class Ensemble(eqx.Module):
         """Many steps of every member, measured between: members first, then records."""
         return self.each(lambda d, own, g: d.trace(own, g), state, shared=(gaps,))
 
+    def every_step(self, state: State, count: int) -> tuple[State, Info]:
+        """So many steps of every member, each measured before it: members first, then steps."""
+        return self.each(lambda d, own: d.every_step(own, count), state)
+
     def model_at(self, state: State) -> AbstractModel:
         """The models with the weights of their states."""
         return self.each(lambda descent, own: descent.model_at(own), state)
@@ -99,8 +103,21 @@ def stack(trees: Sequence[Any]) -> Any:
 
     Args:
       trees: models, or DenoisingData.
+
+    Raises:
+      ValueError: if they differ in a number that is not an array.
     """
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+    def stacked(*leaves: Any) -> Any:
+        if eqx.is_array(leaves[0]):
+            return jnp.stack(leaves)
+        if any(leaf != leaves[0] for leaf in leaves):
+            domain = f"{leaves[0]!r} in every member, since it is no array"
+            remedy = "train members that differ in it one after another"
+            raise checks.refusal("members", leaves, domain, remedy)
+        return leaves[0]
+
+    return jax.tree.map(stacked, *trees)
 
 
 def member(tree: Any, index: int) -> Any:
@@ -110,7 +127,7 @@ def member(tree: Any, index: int) -> Any:
       tree: with the members along the first axis of every array.
       index: which.
     """
-    return jax.tree.map(lambda leaf: leaf[index], tree)
+    return jax.tree.map(lambda leaf: leaf[index] if eqx.is_array(leaf) else leaf, tree)
 
 
 def shard(ensemble: Ensemble, devices: Sequence[Any] | None = None) -> Ensemble:
@@ -136,7 +153,8 @@ def shard(ensemble: Ensemble, devices: Sequence[Any] | None = None) -> Ensemble:
     mesh = Mesh(np.array(devices), ("members",))
 
     def laid(tree: Any, spec: PartitionSpec) -> Any:
-        return jax.device_put(tree, NamedSharding(mesh, spec))
+        arrays, rest = eqx.partition(tree, eqx.is_array)
+        return eqx.combine(jax.device_put(arrays, NamedSharding(mesh, spec)), rest)
 
     split, whole = PartitionSpec("members"), PartitionSpec()
     return Ensemble(

@@ -56,6 +56,12 @@ class TestOneRun:
             np.testing.assert_allclose(ours, theirs, rtol=CLOSE, atol=CLOSE)
         assert int(state.step) == STEPS
 
+    def test_every_step_measured_is_the_same_steps(self, descent):
+        state, info = eqx.filter_jit(lambda d: d.every_step(d.init(), STEPS))(descent)
+        losses, _ = descent_by_loop(descent.model, descent.data, RATE, STEPS)
+        np.testing.assert_allclose(info.loss, losses[:-1], rtol=CLOSE)
+        assert int(state.step) == STEPS
+
     def test_a_trace_is_the_steps(self, descent):
         gaps = jnp.array([0, 1, 3])
         state, info = trace(descent, gaps)
@@ -178,6 +184,14 @@ class TestManyRuns:
         alone = GradientDescent(member(models, 0), given, jnp.asarray(1e-4))
         kept = advance(alone, init(alone), 20)
         np.testing.assert_allclose(state.weights[0][0], kept.weights[0], rtol=CLOSE, atol=CLOSE)
+
+    def test_numbers_that_are_no_arrays_are_shared(self):
+        trees = [{"a": jnp.asarray(1.0), "b": 0.5}, {"a": jnp.asarray(2.0), "b": 0.5}]
+        both = stack(trees)
+        assert both["b"] == member(both, 1)["b"] == 0.5
+        assert float(member(both, 1)["a"]) == 2.0
+        with pytest.raises(ValueError, match=r"members = .*0.5 in every member"):
+            stack([trees[0], {"a": jnp.asarray(1.0), "b": 1.0}])
 
     @pytest.mark.parametrize("count", [2, 4])
     def test_members_must_agree(self, count):
