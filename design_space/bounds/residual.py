@@ -19,7 +19,8 @@ def proposition_1_small(
 ) -> Float[Array, ""]:
     """delta_1 such that sigma < delta_1 implies |sigma S + xi| > |xi| - eps_1.
 
-    delta_1 = min(1, eps_1 / (K (|x| + |xi| + 1))), since sigma |S| <= sigma K |[X, sigma]|.
+    delta_1 = 2 eps_1 / (K |x| + sqrt(K^2 |x|^2 + 4 K eps_1 (|xi| + 1))), the root of
+    sigma K (|x| + sigma (|xi| + 1)) = eps_1, whose left side is at least sigma |S|.
 
     Args:
       epsilon: eps_1, above 0.
@@ -29,8 +30,8 @@ def proposition_1_small(
 
     Source: Proposition 1 of arXiv 2406.12839, made explicit.
     """
-    reach = float64(data_norm) + noise_norm + 1
-    return jnp.minimum(1.0, epsilon / (lipschitz * reach))
+    slope, bend = float64(lipschitz) * data_norm, lipschitz * (float64(noise_norm) + 1)
+    return 2 * epsilon / (slope + jnp.sqrt(slope**2 + 4 * epsilon * bend))
 
 
 def proposition_1_large(

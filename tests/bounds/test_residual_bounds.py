@@ -12,8 +12,8 @@ from design_space.bounds.residual import (
 
 
 def test_by_hand():
-    np.testing.assert_allclose(proposition_1_small(0.1, 2.0, 3.0, 1.0), 0.01, rtol=1e-14)
-    assert proposition_1_small(50.0, 2.0, 3.0, 1.0) == 1.0
+    # 2 delta (3 + 2 delta) = 4 at delta = 1/2
+    np.testing.assert_allclose(proposition_1_small(4.0, 2.0, 3.0, 1.0), 0.5, rtol=1e-14)
     np.testing.assert_allclose(proposition_1_gap(2.0, 3.0, 4.0, 5.0), 7.25, rtol=1e-14)
     # 2 M^2 - 3 M - 5 = 0 at M = 5/2
     np.testing.assert_allclose(proposition_1_large(2.0, 3.0, 1.0, 5.0), 2.5, rtol=1e-14)
