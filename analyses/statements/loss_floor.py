@@ -33,6 +33,20 @@ class _Losses(NamedTuple):
     names: tuple[str, ...]
 
 
+def _names(model: str, given: interpolation.Designs) -> tuple[str, ...]:
+    """What the model is, and the two modes, levels and weights that it is for."""
+
+    def listed(values: np.ndarray) -> str:
+        return " ".join(f"{x:.3g}" for x in values)
+
+    columns = (given.means, given.variances, given.shares, given.sigmas, given.beta)
+    return tuple(
+        f"{model}, means {listed(m)}, variances {listed(s)}, weights {listed(w)}, σ {listed(v)}, "
+        f"β {listed(b)}"
+        for m, s, w, v, b in zip(*columns, strict=True)
+    )
+
+
 def _floors(given: interpolation.Designs, over: interpolation.Law) -> tuple[np.ndarray, np.ndarray]:
     """-C_bar with beta_j over sigma_j^2, and with the printed beta_j = w dt/sigma_j."""
     v = given.sigmas**2
@@ -59,8 +73,7 @@ def _losses(kind: str, points: int = 3) -> _Losses:
         empirical, found = interpolation.least_empirical(given, *data)
     scores = interpolation.scores(given, over, found)
     population, error = interpolation.population_losses(given, over, scores)
-    names = tuple(f"{kind} {i}" for i in range(count))
-    return _Losses(empirical, population, error, floor, printed, names)
+    return _Losses(empirical, population, error, floor, printed, _names(kind, given))
 
 
 @functools.cache
@@ -70,8 +83,8 @@ def _exact() -> _Losses:
     over = interpolation.law(given)
     floor, printed = _floors(given, over)
     population, error = interpolation.population_losses(given, over, over.score)
-    names = tuple(f"exact {i}" for i in range(len(floor)))
-    return _Losses(np.full(len(floor), np.nan), population, error, floor, printed, names)
+    none, names = np.full(len(floor), np.nan), _names("exact score", given)
+    return _Losses(none, population, error, floor, printed, names)
 
 
 def _population(which: str) -> Callable[[], Observations]:
@@ -130,7 +143,7 @@ REMARK_1 = Statement(
     "(1/2) Σ β_j mmse/σ̄_j³, above the loss of the exact score where noise levels are below 1. With "
     "w Δt/σ̄_j² it is the loss of the exact score, which no model undercuts; it is 0 only for data "
     "at one point. Random features wide enough for all X_ij bring the empirical loss to 0 and pay "
-    "for it: their population loss is far above the floor, whose best features come close to it. "
+    "for it: their population loss is far above the floor; the best features for the law come close to it. "
     "With fixed width and more and more data the least empirical loss rises to the least "
     "population loss, so in this sense the number of data must be bounded; the last few percent "
     "below the floor need no interpolation, only features that are good enough.",
