@@ -88,14 +88,15 @@ def _exact() -> _Losses:
 
 
 def _population(which: str) -> Callable[[], Observations]:
-    """A floor against the population losses of every model."""
+    """A floor over the population losses of every model, against 1."""
 
     def run() -> Observations:
         parts = _losses("interpolated"), _losses("best"), _exact()
         keys = (which, "population", "error")
-        sides = (np.concatenate([getattr(p, key) for p in parts]) for key in keys)
+        floor, loss, error = (np.concatenate([getattr(p, key) for p in parts]) for key in keys)
         names = tuple(name for p in parts for name in p.names)
-        return Observations(*sides, names, len(names))
+        share = floor / loss
+        return Observations(share, np.ones(len(names)), share * error / loss, names, len(names))
 
     return run
 
@@ -127,13 +128,13 @@ REMARK_1 = Statement(
     r"\bar{\mathcal L}_{\mathrm{em}}(\theta) \to 0",
     printed=_claim(
         "printed",
-        "population losses are at least -C̄, with the printed β_j = w Δt/σ̄_j",
+        "-C̄ is at most 1 times every population loss, with the printed β_j = w Δt/σ̄_j",
         _population("printed"),
         "<=",
     ),
     corrected=_claim(
         "corrected",
-        "population losses are at least (1/2) Σ β_j mmse(v_j)/v_j",
+        "(1/2) Σ β_j mmse(v_j)/v_j is at most 1 times every population loss",
         _population("floor"),
         "<=",
     ),
@@ -143,9 +144,9 @@ REMARK_1 = Statement(
     "(1/2) Σ β_j mmse/σ̄_j³, above the loss of the exact score where noise levels are below 1. With "
     "w Δt/σ̄_j² it is the loss of the exact score, which no model undercuts; it is 0 only for data "
     "at one point. Random features wide enough for all X_ij bring the empirical loss to 0 and pay "
-    "for it: their population loss is far above the floor; the best features for the law come close to it. "
-    "With fixed width and more and more data the least empirical loss rises to the least "
-    "population loss, so in this sense the number of data must be bounded; the last few percent "
+    "for it: their population loss is far above the floor; the best features for the law come "
+    "close to it. With fixed width and more and more data the least empirical loss rises to the "
+    "least population loss, so in this sense the number of data must be bounded; the last few percent "
     "below the floor need no interpolation, only features that are good enough.",
     supporting=(
         _claim(

@@ -239,9 +239,9 @@ PROPOSITION_1 = Statement(
     "M = (K |x| + √(K² |x|² + 4 ε₂ |ξ|))/(2 ε₂) do. With M² on the right the second part says "
     "little, since M may be chosen small; the residual even grows like σ̄², and |σ̄ S + ξ|/σ̄² "
     "tends to |S(ξ, 1)| as fast as K |x|/σ̄ + |ξ|/σ̄². Read with σ̄ as the network's input, "
-    "S(ξ, σ̄) grows like σ̄ and the claim fails at this M. Both parts are about this network: the exact score of N(0, I), which is not "
-    "homogeneous, has a residual that tends to 0 for large noise, and the exact score of a single "
-    "datum, which grows like 1/σ̄, has none at all.",
+    "S(ξ, σ̄) grows like σ̄ and the claim fails at this M. Both parts are about this network: the "
+    "exact score of N(0, I), which is not homogeneous, has a residual that tends to 0 for large "
+    "noise, and the exact score of a single datum, which grows like 1/σ̄, has none at all.",
     supporting=(
         _claim("small", "the first part", _small(), "<="),
         _claim("growth", "the second part with σ̄² in place of M²", _large("sigma"), "<="),
