@@ -128,13 +128,13 @@ REMARK_1 = Statement(
     r"\bar{\mathcal L}_{\mathrm{em}}(\theta) \to 0",
     printed=_claim(
         "printed",
-        "-C̄ is at most 1 times every population loss, with the printed β_j = w Δt/σ̄_j",
+        "-C̄ over the population loss is at most 1, with the printed β_j = w Δt/σ̄_j",
         _population("printed"),
         "<=",
     ),
     corrected=_claim(
         "corrected",
-        "(1/2) Σ β_j mmse(v_j)/v_j is at most 1 times every population loss",
+        "(1/2) Σ β_j mmse(v_j)/v_j over the population loss is at most 1",
         _population("floor"),
         "<=",
     ),
@@ -146,8 +146,8 @@ REMARK_1 = Statement(
     "at one point. Random features wide enough for all X_ij bring the empirical loss to 0 and pay "
     "for it: their population loss is far above the floor; the best features for the law come "
     "close to it. With fixed width and more and more data the least empirical loss rises to the "
-    "least population loss, so in this sense the number of data must be bounded; the last few percent "
-    "below the floor need no interpolation, only features that are good enough.",
+    "least population loss, so in this sense the number of data must be bounded; the last few "
+    "percent below the floor need no interpolation, only features that are good enough.",
     supporting=(
         _claim(
             "driven below",
