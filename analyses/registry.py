@@ -9,6 +9,8 @@ from analyses import (
     ledger,
     rho_scan,
     schedule_comparison,
+    training_convergence,
+    weighting_race,
 )
 from analyses.experiment import Experiment
 
@@ -21,6 +23,8 @@ _MODULES = (
     counterexamples,
     bound_over_exact,
     design_rules,
+    training_convergence,
+    weighting_race,
 )
 
 EXPERIMENTS: dict[str, Experiment] = {m.EXPERIMENT.name: m.EXPERIMENT for m in _MODULES}
