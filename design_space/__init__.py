@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what editors and type checkers see of the lazy names
     from design_space import weightings as weightings
     from design_space.errors.particles import marginal_kl_by_particles as marginal_kl_by_particles
+    from design_space.errors.training import population_loss as population_loss
     from design_space.evaluate import Evaluation as Evaluation
     from design_space.evaluate import evaluate as evaluate
     from design_space.numerics.estimate import Estimate as Estimate
@@ -25,8 +26,12 @@ if TYPE_CHECKING:  # what editors and type checkers see of the lazy names
     from design_space.scores.exact import exact_score as exact_score
     from design_space.scores.function import function_score as function_score
     from design_space.scores.function import host_score as host_score
+    from design_space.scores.linear import per_level_affine as per_level_affine
+    from design_space.scores.linear import random_features as random_features
+    from design_space.scores.linear import shared_affine as shared_affine
     from design_space.scores.perturbed import scaled_score as scaled_score
     from design_space.scores.perturbed import shifted_score as shifted_score
+    from design_space.scores.preconditioned import preconditioned as preconditioned
     from design_space.scores.relu_network import relu_network as relu_network
     from design_space.scores.two_layer import two_layer as two_layer
     from design_space.targets.empirical import Empirical as Empirical
@@ -34,6 +39,8 @@ if TYPE_CHECKING:  # what editors and type checkers see of the lazy names
     from design_space.targets.mixture import GaussianMixture as GaussianMixture
     from design_space.training.objective import denoising_data as denoising_data
     from design_space.training.objective import empirical_loss as empirical_loss
+    from design_space.training.population import population_solvable as population_solvable
+    from design_space.training.solvable import solvable as solvable
     from design_space.training.train import train as train
     from design_space.training.train import train_ensemble as train_ensemble
 
@@ -54,11 +61,18 @@ _HOMES = {
     "host_score": "design_space.scores.function",
     "marginal_kl_by_particles": "design_space.errors.particles",
     "path_optimal": "design_space.optimal.path",
+    "per_level_affine": "design_space.scores.linear",
+    "population_loss": "design_space.errors.training",
+    "population_solvable": "design_space.training.population",
+    "preconditioned": "design_space.scores.preconditioned",
+    "random_features": "design_space.scores.linear",
     "relu_network": "design_space.scores.relu_network",
     "scaled_score": "design_space.scores.perturbed",
     "schedule": "design_space.schedules.named",
+    "shared_affine": "design_space.scores.linear",
     "shifted_score": "design_space.scores.perturbed",
     "simulate": "design_space.sampling.simulate",
+    "solvable": "design_space.training.solvable",
     "song": "design_space.schedules.named",
     "train": "design_space.training.train",
     "train_ensemble": "design_space.training.train",
@@ -84,11 +98,18 @@ __all__ = [
     "host_score",
     "marginal_kl_by_particles",
     "path_optimal",
+    "per_level_affine",
+    "population_loss",
+    "population_solvable",
+    "preconditioned",
+    "random_features",
     "relu_network",
     "scaled_score",
     "schedule",
+    "shared_affine",
     "shifted_score",
     "simulate",
+    "solvable",
     "song",
     "train",
     "train_ensemble",
