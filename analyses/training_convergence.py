@@ -271,4 +271,5 @@ EXPERIMENT = Experiment(
     pieces=pieces,
     compute=compute,
     finding=finding,
+    workers=2,
 )

@@ -209,9 +209,12 @@ _SENSES = {
 
 
 def _listed(rows: pd.DataFrame) -> str:
+    """The first, EDM's and the last of ranked rows, with their intervals."""
+    shown = {0, len(rows) - 1} | set(np.flatnonzero(rows["weighting"] == "EDM"))
     return ", ".join(
         f"{row.weighting} {row.value:.3g} [{row.low:.3g}, {row.high:.3g}]"
-        for row in rows.itertuples()
+        for place, row in enumerate(rows.itertuples())
+        if place in shown
     )
 
 
@@ -306,4 +309,5 @@ EXPERIMENT = Experiment(
     pieces=pieces,
     compute=compute,
     finding=finding,
+    workers=2,
 )
