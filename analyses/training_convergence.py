@@ -80,10 +80,10 @@ def runs_of(settings: Settings) -> Runs:
     data, steps = data_of(settings), settings["steps"]
     keys = jax.random.split(jax.random.key(settings["seed"] + 1), settings["seeds"])
     sizes = (settings["dim"], settings["width"], settings["depth"])
-    models = jax.vmap(lambda key: relu_network(key, *sizes))(keys)
 
     @eqx.filter_jit
-    def run(models: Any, data: DenoisingData) -> Runs:
+    def run(keys: Any, data: DenoisingData) -> Runs:
+        models = jax.vmap(lambda key: relu_network(key, *sizes))(keys)
         rates = SAFE_SHARE * eqx.filter_vmap(stability_limit)(models, data)
         ensemble = Ensemble(models, data, rates)
         _, info = ensemble.every_step(ensemble.init(), steps)
@@ -94,7 +94,12 @@ def runs_of(settings: Settings) -> Runs:
 
         return Runs(info, rates, eqx.filter_vmap(predicted)(models, data, rates))
 
-    return run(models, data)
+    size = settings["batch"]
+    parts = [
+        run(*jax.tree.map(lambda leaf: leaf[first : first + size], (keys, data)))
+        for first in range(0, settings["seeds"], size)
+    ]
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
 
 def largest_scales(data: DenoisingData, info: Info) -> Array:
@@ -258,14 +263,16 @@ EXPERIMENT = Experiment(
             "weightings": ["EDM", "uniform", "equal a"],
             "widths": [64, 192, 512, None],
             "seeds": 8,
+            "batch": 8,
             "steps": 600,
         },
         "full": _COMMON
         | {
             "weightings": ["EDM", "uniform", "equal a"],
-            "widths": [64, 256, 1024, 4096, None],
+            "widths": [64, 256, 1024, 4096, 16384, None],
             "seeds": 64,
-            "steps": 20000,
+            "batch": 8,
+            "steps": 2000,
         },
     },
     pieces=pieces,

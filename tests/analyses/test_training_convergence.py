@@ -20,6 +20,7 @@ TINY = {
     "high": 2.0,
     "seed": 0,
     "seeds": 3,
+    "batch": 2,
     "steps": 40,
     "weighting": "uniform",
     "width": 24,
