@@ -22,7 +22,7 @@ from design_space.bounds.convergence import (
     printed_rate,
     theorem_1,
 )
-from design_space.numerics.statistics import interval_factor
+from design_space.numerics.statistics import geometric_mean
 from design_space.schedules.named import edm
 from design_space.scores.relu_network import relu_network
 from design_space.targets.gaussian import Gaussian
@@ -132,14 +132,6 @@ def largest_decay(info: Info, scales: Array, rates: Array, sizes: TrainingSizes)
     return low
 
 
-def _band(values: np.ndarray) -> dict[str, np.ndarray]:
-    """Geometric mean over seeds and its 99 % interval."""
-    logs = np.log(values)
-    half = interval_factor(len(logs)) * logs.std(axis=0, ddof=1) / np.sqrt(len(logs))
-    middle = logs.mean(axis=0)
-    return {"value": np.exp(middle), "low": np.exp(middle - half), "high": np.exp(middle + half)}
-
-
 def compute(piece: Settings) -> pd.DataFrame:
     """One weighting at one width, or in the limit of infinite width.
 
@@ -170,7 +162,9 @@ def _network(piece: Settings) -> pd.DataFrame:
     series = {"loss": loss / loss[:, :1], "bound": bound}
     series["kernel"] = np.asarray(runs.kernel) / loss[:, :1]
     rows = [
-        pd.DataFrame(_band(values[:, at])).assign(part="curve", series=name, step=at)
+        pd.DataFrame(geometric_mean(values[:, at])._asdict()).assign(
+            part="curve", series=name, step=at
+        )
         for name, values in series.items()
     ]
     off = np.abs(np.log(series["loss"][:, -1] / series["kernel"][:, -1]))
@@ -200,7 +194,7 @@ def _limit(piece: Settings) -> pd.DataFrame:
         return jax.vmap(one)(data)
 
     losses = np.asarray(run(data_of(piece)))
-    band = _band(losses / losses[:, :1])
+    band = geometric_mean(losses / losses[:, :1])._asdict()
     return pd.DataFrame(band).assign(part="curve", series="limit", step=at)
 
 

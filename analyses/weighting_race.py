@@ -14,7 +14,7 @@ from analyses.experiment import Experiment, Settings
 from analyses.race import AGAIN, EQUAL, NAMED, Measures, entered, measuring, schedule_of
 from analyses.race import solved as solve_runs
 from analyses.race import trained as train_runs
-from design_space.numerics.statistics import interval_factor
+from design_space.numerics.statistics import geometric_mean
 
 WEIGHTINGS = (*NAMED, EQUAL, AGAIN)
 METRICS = ("own", "residual", "score", "unevenness")
@@ -22,11 +22,7 @@ METRICS = ("own", "residual", "score", "unevenness")
 
 def _geometric(values: np.ndarray) -> dict[str, float]:
     """The geometric mean of positive numbers over seeds and its 99 % interval."""
-    logs = np.log(values)
-    half = interval_factor(len(logs)) * np.std(logs, ddof=1) / np.sqrt(len(logs))
-    middle = np.mean(logs)
-    low, high = np.exp([middle - half, middle + half])
-    return {"value": float(np.exp(middle)), "low": float(low), "high": float(high)}
+    return {name: float(value) for name, value in geometric_mean(values)._asdict().items()}
 
 
 def record_steps(settings: Settings) -> np.ndarray:

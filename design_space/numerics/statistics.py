@@ -1,9 +1,12 @@
 """Confidence intervals."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
+import numpy as np
 from scipy import stats
 
-from design_space.arrays import Array, Float
+from design_space.arrays import Array, ArrayLike, Float
 from design_space.numerics.estimate import Estimate
 
 CONFIDENCE = 0.99
@@ -31,3 +34,35 @@ def mean_estimate(samples: Float[Array, "samples ..."]) -> Estimate:
     count = samples.shape[0]
     spread = jnp.std(samples, axis=0, ddof=1) / jnp.sqrt(count)
     return Estimate(jnp.mean(samples, axis=0), interval_factor(count) * spread, "monte carlo")
+
+
+class Interval(NamedTuple):
+    """A value inside an interval that need not lie evenly around it.
+
+    Attributes:
+      value: the value.
+      low: lower end, same shape.
+      high: upper end, same shape.
+    """
+
+    value: Float[np.ndarray, "..."]
+    low: Float[np.ndarray, "..."]
+    high: Float[np.ndarray, "..."]
+
+
+def geometric_mean(samples: ArrayLike) -> Interval:
+    """The exponential of the mean logarithm over the first axis, with the 99 % interval of that mean.
+
+    For quantities that are spread over decades: losses, step counts, ratios.
+
+    Args:
+      samples: independent draws, above 0, shape [samples, ...], at least 2 of them.
+
+    Returns:
+      The mean and both ends of its interval, of shape [...].
+    """
+    logs = np.log(np.asarray(samples, dtype=np.float64))
+    middle = logs.mean(axis=0)
+    spread = logs.std(axis=0, ddof=1) / np.sqrt(len(logs))
+    half = interval_factor(len(logs)) * spread
+    return Interval(*(np.asarray(np.exp(x)) for x in (middle, middle - half, middle + half)))
