@@ -95,10 +95,10 @@ def runs_of(settings: Settings) -> Runs:
         return Runs(info, rates, eqx.filter_vmap(predicted)(models, data, rates))
 
     size = settings["batch"]
-    parts = [
-        run(*jax.tree.map(lambda leaf: leaf[first : first + size], (keys, data)))
-        for first in range(0, settings["seeds"], size)
-    ]
+    parts = []
+    for first in range(0, settings["seeds"], size):
+        batch = slice(first, first + size)
+        parts.append(run(*jax.tree.map(lambda leaf, at=batch: leaf[at], (keys, data))))
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
 

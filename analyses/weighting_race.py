@@ -72,7 +72,7 @@ def _series(found: list[Measures], metric: str) -> np.ndarray:
 def _best(settings: Settings, weightings: tuple[str, ...], run) -> np.ndarray:
     """Each weighting's best multiple of the stability limit, tried on a few seeds."""
     tried, seeds = np.asarray(settings["multiples"]), settings["seeds"]
-    runs = entered(settings | {"seed": settings["seed"] + 1}, weightings, seeds)
+    runs = entered({**settings, "seed": settings["seed"] + 1}, weightings, seeds)
     multiples = np.tile(tried[np.arange(seeds) % len(tried)], len(weightings))
     found, lost = run(runs, multiples, record_steps(settings), measuring(settings))
     best = []

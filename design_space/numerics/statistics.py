@@ -51,7 +51,7 @@ class Interval(NamedTuple):
 
 
 def geometric_mean(samples: ArrayLike) -> Interval:
-    """The exponential of the mean logarithm over the first axis, with the 99 % interval of that mean.
+    """The exponential of the mean logarithm over the first axis, with its 99 % interval.
 
     For quantities that are spread over decades: losses, step counts, ratios.
 
