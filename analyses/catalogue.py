@@ -10,8 +10,12 @@ from analyses.statement import Statement
 from analyses.statements import (
     comparison,
     complexity,
+    convergence,
     directions,
+    equal_residuals,
     gaussian_data,
+    gradient_bounds,
+    gradient_near,
     loss_floor,
     network_norms,
     objective,
@@ -22,6 +26,7 @@ from analyses.statements import (
     reverse_process,
     sampler,
     schedule_choice,
+    semi_smoothness,
     table_1,
     theorem_2,
     weighting,
@@ -57,6 +62,11 @@ _MODULES = (
     weighting,
     optimal,
     comparison,
+    convergence,
+    equal_residuals,
+    gradient_bounds,
+    gradient_near,
+    semi_smoothness,
 )
 WORKERS = 2
 """Statements judged at a time: one is compiled while another runs."""

@@ -134,7 +134,7 @@ def _fits(of, claimed: dict[str, float], left: bool) -> Observations:
     return td.fitted(fits, list(claimed.values()), count, left)
 
 
-_WORST = {"points": 1, "grid": (0.05, 0.1, 0.2, 0.6, 1.5), "width": 256}
+_WORST = {"points": 1, "grid": (0.1, 0.2, 0.4, 1.5), "width": 128}
 
 
 @functools.cache
