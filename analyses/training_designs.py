@@ -6,6 +6,7 @@ exponents in n, N, d and m are its own, and the spread over seeds gives an inter
 """
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -115,7 +116,7 @@ def _levels(design: TrainingDesign) -> tuple[np.ndarray, np.ndarray]:
 
 
 def drawn(design: TrainingDesign) -> tuple[ReluNetwork, DenoisingData]:
-    """The network and the data of a design, of NumPy arrays.
+    """The network and the data of a design.
 
     The numbers are drawn by NumPy: JAX' generator would be compiled anew for every shape.
 
@@ -131,9 +132,9 @@ def drawn(design: TrainingDesign) -> tuple[ReluNetwork, DenoisingData]:
     weights += [random.standard_normal((m, m)) for _ in range(depth)]
     first, *hidden = (w * np.sqrt(2 / m) for w in weights)
     last = random.standard_normal((d, m)) / np.sqrt(d)
-    data: Any = DenoisingData(x, noise, *_levels(design))
-    model: Any = ReluNetwork(first, tuple(hidden), last)
-    return model, data
+    data = DenoisingData(*map(jnp.asarray, (x, noise, *_levels(design))))
+    hidden = tuple(jnp.asarray(w) for w in hidden)
+    return ReluNetwork(jnp.asarray(first), hidden, jnp.asarray(last)), data
 
 
 def stacked(designs: Sequence[TrainingDesign]) -> tuple[ReluNetwork, DenoisingData]:
@@ -245,10 +246,18 @@ SHAPES = (*_ALONG, tuple((_USUAL | {"points": 1, "levels": 1, "width": 256}).ite
 as it is h m that decides how far weights move there."""
 
 
+_MEASURING = threading.Lock()
+
+
+def ensemble() -> tuple[Batch, ...]:
+    """The designs of every shape, measured once in a process: threads wait for each other."""
+    with _MEASURING:
+        return _ensemble()
+
+
 @functools.cache
-def ensemble(seeds: int = SEEDS) -> tuple[Batch, ...]:
-    """The designs of every shape, measured."""
-    return tuple(batch(of_seeds(seeds, **dict(shape))) for shape in SHAPES)
+def _ensemble() -> tuple[Batch, ...]:
+    return tuple(batch(of_seeds(SEEDS, **dict(shape))) for shape in SHAPES)
 
 
 def along(axis: str, values: Sequence[np.ndarray]) -> tuple[tuple[int, ...], np.ndarray]:
@@ -309,15 +318,21 @@ def fitted(fits: dict[str, tuple[float, float]], claimed: Sequence[float], count
     return Observations(*(sides if left else sides[::-1]), error, names, count, confidence=0.99)
 
 
+ROUNDED = 1e-20
+"""Of the initial loss: below it a loss may be rounding."""
+
+
 def tightest(run: Descent, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The ratio loss(k)/loss(0) and a bound on it at the step where they come closest, [designs].
+
+    Steps at which rounding is all that is left of the loss do not count.
 
     Args:
       run: the runs.
       right: the bound, k = 1, ..., STEPS, shape [designs, STEPS].
     """
     left = run.losses[:, 1:] / run.losses[:, :1]
-    with np.errstate(divide="ignore"):
-        at = np.argmax(left / right, axis=1)[:, None]
+    with np.errstate(divide="ignore", over="ignore"):
+        at = np.argmax(np.where(left > ROUNDED, left / right, -1.0), axis=1)[:, None]
     found = [np.take_along_axis(side, at, 1)[:, 0] for side in (left, right)]
     return found[0], found[1]

@@ -161,10 +161,10 @@ LEMMA_1 = Statement(
     derivation=WHY + "At initialization the noise in ρ has nothing to do with the "
     "eigenvectors of K, so that ρ'Kρ/|ρ|² is of the order of tr K over the number of rows, m a/n "
     "or more: no power n⁻³ N⁻² is lost, the exponents found are about -1/2 in n and 0 in N, and "
-    "the bound is the looser the more data there are (at n = N = 1 C₆ = 1.2 is the most, at n = N = 4 "
-    "some hundreds are). The power of d drops out as a₀ → 1, the strongest form. Away from "
-    "initialization residuals are not random, they can be along the eigenvector of λ_min(K), and "
-    "then C₆ = 0.5 does not do: see Lemma 7.",
+    "the bound is the looser the more data there are (at n = N = 1 C₆ = 1.2 is the most, at "
+    "n = N = 4 some hundreds are). The power of d drops out as a₀ → 1, the strongest form. Away "
+    "from initialization residuals are not random, they can be along the eigenvector of λ_min(K), "
+    "and then C₆ = 0.5 does not do: see Lemma 7.",
     constant=True,
     supporting=(
         _claim("kernel", "2 λ_min(K) L is below the squared gradient", lambda: _sandwich(False)),
