@@ -44,7 +44,7 @@ def few_trainings():
         patch.setattr(td, "_USUAL", usual)
         patch.setattr(td, "SHAPES", tuple(shapes))
         patch.setattr(td, "SEEDS", 16)
-        patch.setattr(gradient_bounds, "WIDE", {"width": (128, 256), "dim": (4, 8)})
+        patch.setattr(gradient_bounds, "WIDE", {"width": (128, 256), "dim": (4, 16)})
         _forget()
         yield
     _forget()
