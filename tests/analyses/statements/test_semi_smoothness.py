@@ -13,6 +13,7 @@ from design_space.bounds.semi_smoothness import lemma_8, lemma_8_corrected
 def judged():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(semi_smoothness, "_SEEDS", 2)
+        patch.setattr(semi_smoothness, "_SHAPES", semi_smoothness._SHAPES[1:2])
         semi_smoothness._ensemble.cache_clear()
         yield judge(LEMMA_8, {})
     semi_smoothness._ensemble.cache_clear()
