@@ -7,6 +7,7 @@ import numpy as np
 from scipy import stats
 
 from design_space.arrays import Array, ArrayLike, Float
+from design_space.checks import refusal
 from design_space.numerics.estimate import Estimate
 
 CONFIDENCE = 0.99
@@ -66,3 +67,29 @@ def geometric_mean(samples: ArrayLike) -> Interval:
     spread = logs.std(axis=0, ddof=1) / np.sqrt(len(logs))
     half = interval_factor(len(logs)) * spread
     return Interval(*(np.asarray(np.exp(x)) for x in (middle, middle - half, middle + half)))
+
+
+def median(samples: ArrayLike) -> Interval:
+    """The median over the first axis, with a 99 % interval between two order statistics.
+
+    It asks nothing of the law, and the samples may be 0 or infinite. The interval leaves out as
+    many of the least samples as of the largest, at most so many that the median of the law lies
+    outside with probability 1 % (a binomial sum).
+
+    Args:
+      samples: independent draws, shape [samples, ...], at least 8 of them.
+
+    Returns:
+      The median of the samples, shape [...].
+
+    Raises:
+      ValueError: if there are fewer than 8: not even the least and the largest are far enough.
+    """
+    ranked = np.sort(np.asarray(samples, dtype=np.float64), axis=0)
+    count = len(ranked)
+    chances = stats.binom.cdf(np.arange(count), count, 0.5)
+    outside = int(np.searchsorted(chances, (1 - CONFIDENCE) / 2, side="right"))
+    if not outside:
+        remedy = "draw more, such a small sample has no 99 % interval of its median"
+        raise refusal("samples", count, "at least 8", remedy)
+    return Interval(np.median(ranked, axis=0), ranked[outside - 1], ranked[count - outside])

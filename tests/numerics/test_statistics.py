@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 from scipy import stats
 
 from design_space.numerics.statistics import (
@@ -9,6 +10,7 @@ from design_space.numerics.statistics import (
     geometric_mean,
     interval_factor,
     mean_estimate,
+    median,
 )
 
 
@@ -50,3 +52,25 @@ def test_geometric_mean_of_a_lognormal_is_covered():
     assert abs(inside - 0.99) < 4 * np.sqrt(0.99 * 0.01 / 2000)
     np.testing.assert_allclose(found.value, stats.gmean(np.exp(draws), axis=0), rtol=1e-12)
     np.testing.assert_allclose(found.value**2, found.low * found.high, rtol=1e-12)
+
+
+def test_median_is_covered_by_the_second_and_the_eleventh_of_twelve():
+    draws = np.random.default_rng(0).exponential(size=(12, 20_000))
+    found = median(draws)
+    inside = np.mean((found.low <= np.log(2)) & (np.log(2) <= found.high))
+    exact = 1 - 2 * (1 + 12) / 2**12  # at most one of twelve on either side of the true median
+    assert abs(inside - exact) < 4 * np.sqrt(exact * (1 - exact) / 20_000)
+    np.testing.assert_array_equal(found.low, np.sort(draws, axis=0)[1])
+    np.testing.assert_array_equal(found.high, np.sort(draws, axis=0)[10])
+
+
+def test_median_of_few_and_of_many():
+    eight = median(np.arange(8.0))
+    assert (eight.low, eight.value, eight.high) == (0.0, 3.5, 7.0)  # chance 2/2^8 outside
+    for count in (20, 101, 1000):
+        place = int(median(np.arange(float(count))).low)
+        chances = stats.binom.cdf([place, place + 1], count, 0.5)
+        assert chances[0] <= 0.005 < chances[1]
+    assert np.isinf(median(np.array([1.0] * 3 + [np.inf] * 5)).value)
+    with pytest.raises(ValueError, match="at least 8"):
+        median(np.arange(7.0))
