@@ -6,7 +6,9 @@ from analyses import (
     counterexamples,
     design_rules,
     error_budget,
+    kernel_limit,
     ledger,
+    rate_exponents,
     rho_scan,
     schedule_comparison,
     training_convergence,
@@ -25,6 +27,8 @@ _MODULES = (
     design_rules,
     training_convergence,
     weighting_race,
+    kernel_limit,
+    rate_exponents,
 )
 
 EXPERIMENTS: dict[str, Experiment] = {m.EXPERIMENT.name: m.EXPERIMENT for m in _MODULES}
