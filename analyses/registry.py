@@ -6,11 +6,11 @@ from analyses import (
     counterexamples,
     design_rules,
     error_budget,
-    kernel_limit,
+    inverse_bell,
     ledger,
-    rate_exponents,
     rho_scan,
     schedule_comparison,
+    solvable_training,
     training_convergence,
     weighting_race,
 )
@@ -27,8 +27,8 @@ _MODULES = (
     design_rules,
     training_convergence,
     weighting_race,
-    kernel_limit,
-    rate_exponents,
+    inverse_bell,
+    solvable_training,
 )
 
 EXPERIMENTS: dict[str, Experiment] = {m.EXPERIMENT.name: m.EXPERIMENT for m in _MODULES}
