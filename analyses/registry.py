@@ -7,7 +7,9 @@ from analyses import (
     design_rules,
     error_budget,
     inverse_bell,
+    kernel_limit,
     ledger,
+    rate_exponents,
     rho_scan,
     schedule_comparison,
     solvable_training,
@@ -29,6 +31,8 @@ _MODULES = (
     weighting_race,
     inverse_bell,
     solvable_training,
+    kernel_limit,
+    rate_exponents,
 )
 
 EXPERIMENTS: dict[str, Experiment] = {m.EXPERIMENT.name: m.EXPERIMENT for m in _MODULES}
