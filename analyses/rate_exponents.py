@@ -204,7 +204,7 @@ def _against_rate(piece: Settings) -> pd.DataFrame:
     return pd.concat([table, pd.DataFrame(rest)], ignore_index=True).assign(weighting="all")
 
 
-def flatter(run: Run, limits: np.ndarray) -> float:
+def _flatter(run: Run, limits: np.ndarray) -> float:
     """The median of lambda_max(K) at the end, over that at initialization."""
     return float(np.median(np.linalg.eigvalsh(run.kernel)[:, -1] * limits / 2))
 
@@ -223,7 +223,7 @@ def _beyond(piece: Settings) -> pd.DataFrame:
         over = float(np.exp(np.mean(np.log(learning_rates / limits))))
         rows.append(row | {"x": over, "value": float(lost.sum()), "low": float(run.steps.max())})
         if not lost.any():
-            found = {"rose": float((run.peak > 1).sum()), "flatter": flatter(run, limits)}
+            found = {"rose": float((run.peak > 1).sum()), "flatter": _flatter(run, limits)}
             rows += [
                 {"row": "count", "quantity": k, "x": over, "value": v} for k, v in found.items()
             ]
@@ -242,49 +242,62 @@ def pieces(settings: Settings) -> Sequence[dict[str, Any]]:
     return [common | {"part": part} | dict(own) for part, own in settings["parts"].items()]
 
 
-def finding(table: pd.DataFrame) -> str:
-    """Fitted exponents beside the printed ones, and what the printed learning rate does."""
+def _rows(table: pd.DataFrame, quantity: str, row: str, weighting: str = "all") -> pd.DataFrame:
+    """Rows of one quantity, by variable."""
+    of = (table["quantity"] == quantity) & (table["row"] == row)
+    return table[of & (table["weighting"] == weighting)].set_index("part")
 
-    def rows(quantity: str, row: str, weighting: str = "all") -> pd.DataFrame:
-        of = (table["quantity"] == quantity) & (table["row"] == row)
-        return table[of & (table["weighting"] == weighting)].set_index("part")
 
-    def fitted(part: str, quantity: str, weighting: str = "all", digits: int = 2) -> str:
-        found = rows(quantity, "slope", weighting).loc[part]
-        error = (found["high"] - found["low"]) / 2
-        return f"{found['value']:.{digits}f} ± {error:.{digits}f}"
+def _fitted(
+    table: pd.DataFrame, part: str, quantity: str, weighting: str = "all", digits: int = 2
+) -> str:
+    """An exponent with its interval, in words."""
+    found = _rows(table, quantity, "slope", weighting).loc[part]
+    error = (found["high"] - found["low"]) / 2
+    return f"{found['value']:.{digits}f} ± {error:.{digits}f}"
 
-    words = []
-    for part in ("m", "n", "N", "d"):
-        low, high = PRINTED[part]["early"]
-        printed = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-        three = ", ".join(f"{fitted(part, q)} ({q})" for q in ("early", "average", "late"))
-        words.append(f"in {part} {three}, printed {printed}")
-    per_step = " and ".join(f"{fitted(p, 'per step')} in {p}" for p in ("n", "N"))
+
+def _too_large(table: pd.DataFrame) -> str:
+    """What the printed learning rate does."""
     above = []
     for weighting in ("equal", "bell"):
-        points = rows("excess", "point", weighting).loc[["n", "N"]]["value"]
-        growth = " and ".join(f"{fitted(p, 'excess', weighting)} in {p}" for p in ("n", "N"))
+        points = _rows(table, "excess", "point", weighting).loc[["n", "N"]]["value"]
+        growth = (f"{_fitted(table, part, 'excess', weighting)} in {part}" for part in ("n", "N"))
         above.append(
-            f"{points.min():.3g} to {points.max():.3g} times ({weighting}), exponents {growth}"
+            f"{points.min():.3g} to {points.max():.3g} times ({weighting}), exponents "
+            f"{' and '.join(growth)}"
         )
-    lost = rows("lost, printed", "count").iloc[0]
-    over = rows("over kernel", "point").iloc[0]
-    flatter = rows("flatter", "count").sort_values("x").tail(1)
+    lost = _rows(table, "lost, printed", "count").iloc[0]
+    flatter = _rows(table, "flatter", "count").sort_values("x").tail(1)
     beyond = "".join(
         f" At {x:.3g} times the limit all runs reach a tenth; lambda_max(K) has fallen to "
         f"{value:.2f} of its start there (median)."
         for x, value in zip(flatter["x"], flatter["value"], strict=True)
     )
     return (
+        f"The printed learning rate is above the stability limit: {'; '.join(above)}. There "
+        f"{int(lost['value'])} of {int(lost['seeds'])} runs do not reach a tenth of their "
+        f"loss.{beyond}"
+    )
+
+
+def finding(table: pd.DataFrame) -> str:
+    """Fitted exponents beside the printed ones, and what the printed learning rate does."""
+    words = []
+    for part in ("m", "n", "N", "d"):
+        low, high = PRINTED[part]["early"]
+        printed = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        three = (f"{_fitted(table, part, q)} ({q})" for q in ("early", "average", "late"))
+        words.append(f"in {part} {', '.join(three)}, printed {printed}")
+    per_step = " and ".join(f"{_fitted(table, p, 'per step')} in {p}" for p in ("n", "N"))
+    over = _rows(table, "over kernel", "point").iloc[0]
+    return (
         f"Exponents of the rate for each unit of learning rate, with 99 % intervals over "
         f"{int(table['seeds'].iloc[0])} seeds: {'; '.join(words)}. In the learning rate: "
-        f"{fitted('h', 'per step', digits=4)} up to half of the stability limit, printed 1. For "
-        f"each step at half of the stability limit: {per_step}; printed -2 and -1. Gradient "
+        f"{_fitted(table, 'h', 'per step', digits=4)} up to half of the stability limit, printed 1. "
+        f"For each step at half of the stability limit: {per_step}; printed -2 and -1. Gradient "
         f"descent's mean rate to a tenth is {over['value']:.3f} ({over['low']:.3f} to "
-        f"{over['high']:.3f}) of the frozen kernel's. The printed learning rate is above the "
-        f"stability limit: {'; '.join(above)}. There {int(lost['value'])} of {int(lost['seeds'])} "
-        f"runs do not reach a tenth of their loss.{beyond}"
+        f"{over['high']:.3f}) of the frozen kernel's. {_too_large(table)}"
     )
 
 
