@@ -371,7 +371,7 @@ EXPERIMENT = Experiment(
     presets={
         "quick": _preset(128, 2**23, _WIDTHS, _WIDTHS[:4], 256, _WIDTHS[:4], _STEPS),
         "full": _preset(
-            128,
+            64,
             2**31,
             [*_WIDTHS, 2048, 4096, 8192, 16384],
             [*_WIDTHS, 2048, 4096],

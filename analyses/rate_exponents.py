@@ -294,8 +294,8 @@ def finding(table: pd.DataFrame) -> str:
     return (
         f"Exponents of the rate for each unit of learning rate, with 99 % intervals over "
         f"{int(table['seeds'].iloc[0])} seeds: {'; '.join(words)}. In the learning rate: "
-        f"{_fitted(table, 'h', 'per step', digits=4)} up to half of the stability limit, printed 1. "
-        f"For each step at half of the stability limit: {per_step}; printed -2 and -1. Gradient "
+        f"{_fitted(table, 'h', 'per step', digits=4)} up to half of the stability limit, printed "
+        f"1. For each step at half of the stability limit: {per_step}; printed -2 and -1. Gradient "
         f"descent's mean rate to a tenth is {over['value']:.3f} ({over['low']:.3f} to "
         f"{over['high']:.3f}) of the frozen kernel's. {_too_large(table)}"
     )
@@ -328,8 +328,8 @@ EXPERIMENT = Experiment(
         "full": _preset(
             64,
             2048,
-            {"m": [64, 128, 256, 512, 1024, 2048, 4096, 8192], "n": [2, 4, 8, 16, 32, 64]}
-            | {"N": [2, 4, 8, 16, 32, 64], "d": [4, 8, 16, 32, 64, 128]},
+            {"m": [64, 128, 256, 512, 1024, 2048, 4096], "n": [2, 4, 8, 16, 32]}
+            | {"N": [2, 4, 8, 16, 32], "d": [4, 8, 16, 32, 64]},
             [1 / 64, 1 / 32, 1 / 16, 0.125, 0.25, 0.5, 0.95],
         ),
     },
