@@ -75,8 +75,7 @@ def rates(designs: Sequence[TrainingDesign]) -> Rates:
     """The rates of gradient flow rho' = -K rho on the loss |rho|^2/(2n), at initialization.
 
     With rho = sum_q c_q u_q the loss is sum_q c_q^2 exp(-2 lambda_q t)/(2n), and
-    |grad loss|^2/loss = 2 rho'K rho/|rho|^2. NumPy finds the eigenvalues: many of them at a time
-    block the threads of XLA if several programs ask for them.
+    |grad loss|^2/loss = 2 rho'K rho/|rho|^2.
 
     Args:
       designs: of one shape.
@@ -336,5 +335,4 @@ EXPERIMENT = Experiment(
     pieces=pieces,
     compute=compute,
     finding=finding,
-    workers=2,
 )
