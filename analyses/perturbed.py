@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from analyses.steering import Matrices, Place, moved, norm, steered
 from analyses.training_designs import Descent, descended
 from design_space.arrays import Array
+from design_space.numerics.linear_algebra import eigh, eigvalsh
 from design_space.scores.relu_network import ReluNetwork
 from design_space.training.descent import GradientDescent
 from design_space.training.objective import DenoisingData, residuals
@@ -88,7 +89,7 @@ def worst_residual(model: ReluNetwork, data: DenoisingData) -> Gradient:
     start = place.residuals(model.weights())
 
     def least(kernel: Array) -> Array:
-        vector = jnp.linalg.eigh(kernel)[1][:, 0]
+        vector = eigh(kernel)[1][:, 0]
         return vector * jnp.sign(vector @ start) * 0.01 * jnp.linalg.norm(start)
 
     return _gradient(steered(place, least), place.loss(model.weights()))
@@ -144,7 +145,7 @@ def remainders(
     """
     place, start = Place(model, data), model.weights()
     here = steered(place, share * place.residuals(start))
-    eigenvalues, vectors = jnp.linalg.eigh(here.kernel())
+    eigenvalues, vectors = eigh(here.kernel())
     ways = [here.pulled_back(v) for v in (rows, vectors[:, -1])]
     found = [_remainder(here, start, way, distance, eigenvalues[-1]) for way in ways]
     return jax.tree.map(lambda *x: jnp.stack(x), *found)
@@ -176,7 +177,7 @@ def equal_run(model: ReluNetwork, data: DenoisingData, share: Any) -> tuple[Desc
       The run, its learning rate, and f_ij at its beginning.
     """
     data, squares = equalized(model, data, share)
-    rate = 1 / jnp.linalg.eigvalsh(Place(model, data).kernel())[-1]
+    rate = 1 / eigvalsh(Place(model, data).kernel())[-1]
     return descended(model, data, rate), rate, squares
 
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from design_space.arrays import Array
+from design_space.numerics.linear_algebra import solve
 from design_space.scores.relu_network import ReluNetwork
 from design_space.training.objective import DenoisingData
 from design_space.training.tangent_kernel import loss_kernel, weighted_residuals
@@ -78,7 +79,7 @@ def steered(place: Place, target: Any) -> Place:
         wanted = jnp.asarray(target(kernel) if callable(target) else target)
         off = here.residuals(weights) - wanted
         ridge = 1e-14 * jnp.trace(kernel) / kernel.shape[0]
-        rows = jnp.linalg.solve(kernel + ridge * jnp.eye(kernel.shape[0]), off) / points
+        rows = solve(kernel + ridge * jnp.eye(kernel.shape[0]), off) / points
         return moved(weights, here.pulled_back(rows), -1.0)
 
     return place.at(jax.lax.fori_loop(0, _ROUNDS, step, place.model.weights()))

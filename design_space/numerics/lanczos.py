@@ -9,6 +9,7 @@ import numpy as np
 from design_space import checks
 from design_space.arrays import Array, Float, is_concrete
 from design_space.numerics.estimate import Estimate
+from design_space.numerics.linear_algebra import eigh
 
 
 def largest_eigenvalue(
@@ -45,7 +46,7 @@ def largest_eigenvalue(
             raise checks.refusal("start", 0.0, "a vector other than zero", "draw it at random")
     steps = min(steps, start.shape[0])
     basis, tridiagonal = _krylov(matvec, start, steps)
-    _, vectors = jnp.linalg.eigh(tridiagonal)
+    _, vectors = eigh(tridiagonal)
     y = _product(basis.T, vectors[:, -1])
     y = y / _norm(y)
     image = matvec(y)

@@ -37,6 +37,7 @@ import numpy as np
 from design_space import checks
 from design_space.arrays import Array, Float, Scalar, float64
 from design_space.numerics.arc_cosine import angle_between, relu_angle
+from design_space.numerics.linear_algebra import eigh
 from design_space.scores.model import with_level
 from design_space.training.objective import DenoisingData
 from design_space.training.tangent_kernel import (
@@ -164,7 +165,7 @@ def limit_dynamics(
     points, levels, dim = data.noise.shape
     limits = limit_matrices(data, depth, first_trained)
     roots = jnp.tile(jnp.sqrt(data.scales), points)
-    spread, basis = jnp.linalg.eigh(roots[:, None] * limits.covariance * roots[None, :])
+    spread, basis = eigh(roots[:, None] * limits.covariance * roots[None, :])
     random = jnp.sqrt(dim * jnp.maximum(spread, 0))[None, :] * basis
     fixed = jnp.sqrt(data.beta)[None, :, None] * data.noise
     start = jnp.concatenate([fixed.reshape(-1, dim), random], axis=1)

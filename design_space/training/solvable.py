@@ -30,6 +30,7 @@ from design_space.arrays import (
     is_concrete,
 )
 from design_space.checks import refusal
+from design_space.numerics.linear_algebra import svd
 from design_space.scores.model import AbstractModel, Row, Weights
 from design_space.training.objective import DenoisingData, residuals
 
@@ -232,7 +233,7 @@ def solve(
         matrix = (scales[:, None, None] * matrix).reshape(1, -1, matrix.shape[2])
         residual = (scales[:, None, None] * residual).reshape(1, -1, residual.shape[2])
         scales, places = jnp.ones(1), places[:1]
-    left, singular, right = jnp.linalg.svd(matrix, full_matrices=False)
+    left, singular, right = jax.vmap(svd)(matrix)
     least = EPS * max(matrix.shape[1:]) * singular[:, :1]
     singular = scales[:, None] * jnp.where(singular > least, singular, 0.0)
     moving = jnp.einsum("brm,brc->bmc", left, residual)

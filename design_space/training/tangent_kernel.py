@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from design_space import checks
 from design_space.arrays import Array, Float, Scalar, float64
+from design_space.numerics.linear_algebra import eigh, eigvalsh
 from design_space.scores.base import AbstractScore
 from design_space.scores.model import AbstractModel
 from design_space.training.objective import DenoisingData, residuals
@@ -207,7 +208,7 @@ def kernel_dynamics(
     """
     points, levels, columns = start.shape
     _matching("kernel", kernel.shape[0], points * levels, columns)
-    eigenvalues, basis = jnp.linalg.eigh(float64(kernel))
+    eigenvalues, basis = eigh(float64(kernel))
     coordinates = basis.T @ float64(start).reshape(kernel.shape[0], -1)
     return KernelDynamics(jnp.maximum(eigenvalues, 0), basis, coordinates, points, levels)
 
@@ -218,7 +219,7 @@ def stability_limit(kernel: Float[Array, "rows rows"]) -> Float[Array, ""]:
     Args:
       kernel: K of `loss_kernel`.
     """
-    return 2 / jnp.maximum(jnp.linalg.eigvalsh(float64(kernel))[-1], 0)
+    return 2 / jnp.maximum(eigvalsh(float64(kernel))[-1], 0)
 
 
 def _matching(field: str, rows: int, pairs: int, dim: int) -> None:

@@ -7,6 +7,8 @@ import pytest
 from analyses import inverse_bell, trained_residuals
 from figures import inverse_bell as figure
 
+pytestmark = pytest.mark.slow  # a table of many designs is computed first
+
 SETTINGS = inverse_bell.EXPERIMENT.presets["quick"] | {
     "dim": 2,
     "width": 16,

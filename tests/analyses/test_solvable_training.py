@@ -8,6 +8,8 @@ import pytest
 from analyses import solvable_runs, solvable_training
 from figures import solvable_training as figure
 
+pytestmark = pytest.mark.slow  # a table of many designs is computed first
+
 PRESET = solvable_training.EXPERIMENT.presets["quick"]
 SETTINGS = PRESET | {
     "population": PRESET["population"]

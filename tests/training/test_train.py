@@ -86,6 +86,7 @@ def hessian(model, given):
 
 
 class TestLearningRates:
+    @pytest.mark.slow
     @pytest.mark.parametrize("depth", [1, 2])
     def test_curvature_is_the_largest_eigenvalue_of_the_hessian(self, depth):
         model, given = network(width=6, depth=depth), data(points=3, levels=2)

@@ -11,6 +11,8 @@ from analyses.step_counts import COUNT, EDM, MOST, SONG, Kind, drawn, errors, le
 from design_space.errors.gaussian import commuting_errors
 from design_space.schedules.named import edm, song
 
+pytestmark = pytest.mark.slow  # a table of many designs is computed first
+
 BY_ID = {s.id.removeprefix("appendix-i.1-"): s for s in STATEMENTS}
 
 

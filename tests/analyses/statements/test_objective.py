@@ -9,6 +9,8 @@ from analyses.judge import judge
 from analyses.statements.objective import STATEMENTS
 from design_space.bounds import objective
 
+pytestmark = pytest.mark.slow  # a table of many designs is computed first
+
 BY_ID = {s.id: s for s in STATEMENTS}
 FAILS = "fails as printed; corrected form holds"
 VERDICTS = {
