@@ -30,19 +30,10 @@ from design_space.arrays import (
     is_concrete,
 )
 from design_space.checks import refusal
+from design_space.numerics.contraction import signed_log_power
 from design_space.numerics.linear_algebra import svd
 from design_space.scores.model import AbstractModel, Row, Weights
 from design_space.training.objective import DenoisingData, residuals
-
-
-def _powers(contraction: Array, step: Scalar) -> tuple[Array, Array]:
-    """The sign of (1 - c)^k and the log of its size, for a whole number k."""
-    k = jnp.asarray(step, contraction.dtype)
-    over = contraction > 1
-    # 1 - c and c - 1 are both 1 plus something that is exact, or small.
-    log = jnp.log1p(jnp.where(over, contraction - 2, -contraction))
-    sign = jnp.where(over & (jnp.mod(k, 2) == 1), -1.0, 1.0)
-    return sign, jnp.where(k == 0, 0.0, k * log)
 
 
 @final
@@ -89,12 +80,12 @@ class Solvable(eqx.Module):
 
     def decays(self, step: Scalar, learning_rate: Scalar) -> Float[Array, "blocks rank"]:
         """(1 - h s^2)^k, infinite once it has left the range of floats."""
-        sign, log = _powers(learning_rate * self.singular**2, step)
+        sign, log = signed_log_power(learning_rate * self.singular**2, step)
         return sign * jnp.exp(log)
 
     def mode_losses(self, step: Scalar, learning_rate: Scalar) -> Float[Array, "blocks rank"]:
         """The part of the loss along each mode."""
-        _, log = _powers(learning_rate * self.singular**2, step)
+        _, log = signed_log_power(learning_rate * self.singular**2, step)
         energy = jnp.sum(self.moving**2, axis=2)
         return jnp.where(energy > 0, 0.5 * jnp.exp(2 * log) * energy, 0.0)
 
@@ -174,7 +165,7 @@ def _level_losses(solution: Solvable, step: Array, learning_rate: Array) -> Arra
 
 @eqx.filter_jit
 def _weights(solution: Solvable, step: Array, learning_rate: Array) -> Weights:
-    sign, log = _powers(learning_rate * solution.singular**2, step)
+    sign, log = signed_log_power(learning_rate * solution.singular**2, step)
     return solution.moved(jnp.where(sign > 0, jnp.expm1(log), -jnp.exp(log) - 1))
 
 

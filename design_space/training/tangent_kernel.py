@@ -19,6 +19,7 @@ import jax.numpy as jnp
 
 from design_space import checks
 from design_space.arrays import Array, Float, Scalar, float64
+from design_space.numerics.contraction import power
 from design_space.numerics.linear_algebra import eigh, eigvalsh
 from design_space.scores.base import AbstractScore
 from design_space.scores.model import AbstractModel
@@ -174,23 +175,8 @@ class KernelDynamics(eqx.Module):
     def _coordinates(self, step: Scalar, learning_rate: Scalar) -> Array:
         step = float64(checks.nonnegative("step", step))
         rate = float64(checks.positive("learning_rate", learning_rate))
-        factors = contraction(rate * self.eigenvalues, step)[:, None]
+        factors = power(rate * self.eigenvalues, step)[:, None]
         return jnp.where(self.coordinates == 0, 0, factors * self.coordinates)
-
-
-def contraction(rate: Float[Array, " rows"], step: Scalar) -> Float[Array, " rows"]:
-    """(1 - r)^k, accurate relative to itself for small r and many steps.
-
-    Args:
-      rate: r = h lambda, at least 0.
-      step: k, a whole number of at least 0.
-    """
-    beyond = jnp.abs(1 - rate)  # exact for r in [1/2, 2]
-    safe = jnp.where(beyond > 0, beyond, 1)
-    logarithm = jnp.where(rate < 0.5, jnp.log1p(-jnp.minimum(rate, 0.5)), jnp.log(safe))
-    sign = jnp.where((rate > 1) & (jnp.mod(step, 2) == 1), -1.0, 1.0)
-    power = sign * jnp.exp(step * logarithm)
-    return jnp.where((beyond == 0) & (step > 0), 0.0, power)
 
 
 def kernel_dynamics(

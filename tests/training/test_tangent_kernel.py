@@ -2,7 +2,6 @@ import equinox as eqx
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
-import mpmath
 import numpy as np
 import pytest
 
@@ -12,7 +11,6 @@ from design_space.scores.two_layer import two_layer
 from design_space.training import tangent_kernel as module
 from design_space.training.objective import denoising_data, empirical_loss, weighted_squares
 from design_space.training.tangent_kernel import (
-    contraction,
     kernel_dynamics,
     stability_limit,
     weighted_kernel,
@@ -155,23 +153,6 @@ def test_a_zero_kernel_never_moves():
     assert float(dynamics.loss(10**9, 3.0)) == 1.0
     assert float(dynamics.stability_limit) == np.inf
     assert float(stability_limit(jnp.zeros((4, 4)))) == np.inf
-
-
-@pytest.mark.parametrize("step", [0, 1, 2, 7, 30])
-def test_contraction_against_mpmath(step):
-    rates = [0.0, 1e-17, 1e-9, 0.3, 0.4999, 0.5, 0.9, 1.0, 1.0001, 1.7, 2.0, 3.0]
-    with mpmath.mp.workdps(40):
-        truth = [float((1 - mpmath.mpf(rate)) ** step) for rate in rates]
-    # the exponent k log|1 - r| stays below 300, where one ulp is 6e-14
-    np.testing.assert_allclose(contraction(jnp.asarray(rates), step), truth, rtol=1e-13)
-
-
-def test_many_small_steps_keep_their_accuracy():
-    """(1 - r)^k for r = 1e-12 and k = 1e12, where rounding 1 - r would lose four digits."""
-    value = contraction(jnp.asarray([1e-12]), 10**12)[0]
-    with mpmath.mp.workdps(40):
-        truth = mpmath.exp(10**12 * mpmath.log1p(-mpmath.mpf(1e-12)))
-    np.testing.assert_allclose(float(value), float(truth), rtol=1e-15)
 
 
 def test_a_kernel_on_pairs_acts_on_every_coordinate():
