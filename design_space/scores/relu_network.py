@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from design_space import checks
 from design_space.arrays import Array, Float, Key, Scalar, named_key
+from design_space.numerics.memory import GIB, available_bytes
 from design_space.scores.model import AbstractModel, Factor, Weights, training_dtype, with_level
 
 
@@ -79,12 +80,14 @@ def relu_network(
 
     Raises:
       ValueError: if a size is below 1 or the number type is none of these.
+      MemoryError: if the matrices do not fit into memory; the message names a width that does.
 
     Source: section 3.1 of arXiv 2406.12839.
     """
     for name, size in (("dim", dim), ("width", width), ("depth", depth)):
         checks.count(name, size)
     dtype = training_dtype(dtype)
+    _check_memory(dim, width, depth, dtype.itemsize)
 
     def drawn(name: str, variance: float, *shape: int) -> Array:
         return variance**0.5 * jax.random.normal(named_key(key, name), shape, dtype)
@@ -92,3 +95,15 @@ def relu_network(
     hidden = tuple(drawn(f"hidden {i}", 2 / width, width, width) for i in range(1, depth + 1))
     first = drawn("first", 2 / width, width, dim + 1)
     return ReluNetwork(first, hidden, drawn("last", 1 / dim, dim, width))
+
+
+def _check_memory(dim: int, width: int, depth: int, item: int) -> None:
+    """Refuses matrices that do not fit into memory."""
+    needed, free = item * width * (depth * width + 2 * dim + 1), available_bytes()
+    if free is None or needed <= free:
+        return
+    fit = int((free / (item * (depth + 1))) ** 0.5)
+    raise MemoryError(
+        f"width = {width}: out of memory; {depth} matrices {width}x{width} take {needed / GIB:.3g} "
+        f"GiB, {free / GIB:.3g} GiB are free; take a width of at most {fit}, or float32"
+    )

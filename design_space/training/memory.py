@@ -1,11 +1,8 @@
 """What a training run needs of memory, told before it starts rather than by a killed process."""
 
-import os
-from pathlib import Path
 from typing import NoReturn
 
-import jax
-
+from design_space.numerics.memory import GIB, available_bytes
 from design_space.scores.model import AbstractModel
 from design_space.training.objective import DenoisingData
 
@@ -14,8 +11,6 @@ _COPIES = 4
 
 _KEPT = 2
 """Each layer's values are held once forward and once backward."""
-
-_GIB = 2**30
 
 
 def needed_bytes(model: AbstractModel, data: DenoisingData) -> int:
@@ -31,24 +26,6 @@ def needed_bytes(model: AbstractModel, data: DenoisingData) -> int:
     parameters = sum(matrix.size * matrix.dtype.itemsize for matrix in weights)
     per_point = sum(sum(matrix.shape) for matrix in weights) + 3 * dim
     return _COPIES * parameters + _KEPT * item * points * levels * per_point
-
-
-def available_bytes() -> int | None:
-    """Bytes free on the first device; None if they are not known."""
-    stats = jax.devices()[0].memory_stats()
-    if stats and "bytes_limit" in stats:
-        return int(stats["bytes_limit"]) - int(stats.get("bytes_in_use", 0))
-    try:
-        lines = Path("/proc/meminfo").read_text("utf-8").splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        if line.startswith("MemAvailable:"):
-            return 1024 * int(line.split()[1])
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return None
 
 
 def check_memory(
@@ -82,7 +59,7 @@ def refuse(
     shapes = ", ".join("x".join(map(str, matrix.shape)) for matrix in model.weights())
     said = (
         f"members = {members}: out of memory; trained matrices {shapes}, {points} points x "
-        f"{levels} levels in dimension {dim}, {data.points.dtype}: about {one / _GIB:.3g} GiB a run"
+        f"{levels} levels in dimension {dim}, {data.points.dtype}: about {one / GIB:.3g} GiB a run"
     )
     if available is None:
         raise MemoryError(f"{said}; train fewer members at once, or take fewer points or neurons")
@@ -92,4 +69,4 @@ def refuse(
         if fit
         else "one run does not fit; take fewer points, levels or neurons, or float32"
     )
-    raise MemoryError(f"{said}, {available / _GIB:.3g} GiB are free; {remedy}")
+    raise MemoryError(f"{said}, {available / GIB:.3g} GiB are free; {remedy}")

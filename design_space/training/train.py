@@ -152,6 +152,10 @@ def train_ensemble(
     Raises:
       ValueError, MemoryError: as for `train`.
     """
+    if any(matrix.ndim != 3 for matrix in models.weights()):
+        shapes = ", ".join(str(matrix.shape) for matrix in models.weights())
+        remedy = "make the models by jax.vmap over keys, or use train for a single one"
+        raise checks.refusal("models.weights()", shapes, "matrices with a member axis", remedy)
     one, its_data = member(models, 0), data if data.beta.ndim == 1 else member(data, 0)
     check_model(one, its_data)
     check_memory(one, its_data, models.weights()[0].shape[0])

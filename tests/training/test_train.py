@@ -17,6 +17,7 @@ from jax.flatten_util import ravel_pytree
 from training_cases import data, descent_by_loop, network, networks
 
 import design_space as ds
+from design_space.numerics.memory import available_bytes
 from design_space.training.checkpoint import digest, load, save
 from design_space.training.ensemble import member
 from design_space.training.learning_rate import (
@@ -25,7 +26,7 @@ from design_space.training.learning_rate import (
     read_learning_rate,
     stability_limit,
 )
-from design_space.training.memory import available_bytes, check_memory, needed_bytes
+from design_space.training.memory import check_memory, needed_bytes
 from design_space.training.objective import empirical_loss
 from design_space.training.train import Progress, record_steps, train, train_ensemble
 
@@ -164,6 +165,10 @@ class TestRefusals:
         with pytest.raises(ValueError, match=r"learning_rates = 0\.0: must be above 0"):
             train_ensemble(networks(2), data(), steps=5, learning_rates=np.array([1e-4, 0.0]))
 
+    def test_one_model_is_no_ensemble(self):
+        with pytest.raises(ValueError, match="matrices with a member axis; make the models by jax"):
+            train_ensemble(network(), data(), steps=5)
+
     @pytest.mark.parametrize("size", ["dim", "width", "depth"])
     def test_network_sizes(self, size):
         sizes = {"dim": 2, "width": 4, "depth": 1} | {size: 0}
@@ -204,6 +209,10 @@ class TestMemory:
             total = plan.temp_size_in_bytes + plan.argument_size_in_bytes
             total += plan.output_size_in_bytes
             assert 1 / 3 < needed_bytes(model, given) / total < 3
+
+    def test_a_network_that_cannot_be_drawn_is_refused(self):
+        with pytest.raises(MemoryError, match=r"width = 10000000: out of memory; .* at most \d+"):
+            ds.relu_network(jax.random.key(0), 2, 10**7)
 
     def test_this_machine_has_some(self):
         assert available_bytes() > 2**20
