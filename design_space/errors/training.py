@@ -71,7 +71,7 @@ def population_loss(
       line, else Monte Carlo with 99 % intervals.
 
     Raises:
-      ValueError: if a key is needed and missing.
+      ValueError: if a key is needed and missing, or a beta_j is not finite or negative.
 
     Source: eqs. (4)-(6) of arXiv 2406.12839, corrected.
     """

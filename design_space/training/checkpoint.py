@@ -4,15 +4,18 @@ import hashlib
 import io
 import json
 import os
+import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from design_space.checks import refusal
 
 _SETTINGS = "settings"
 
@@ -29,6 +32,39 @@ def digest(tree: Any) -> str:
         found.update(f"{array.dtype}{array.shape}".encode())
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()[:16]
+
+
+def structure(tree: Any) -> str:
+    """A hash of what a pytree is apart from its arrays: its classes and their fixed fields.
+
+    Args:
+      tree: a pytree.
+    """
+    return _text_digest(str(jax.tree.structure(tree)))
+
+
+def rule_digest(transform: Callable[[Any], Any], weights: Any) -> str:
+    """A hash of what an update rule computes, whatever it is called and wherever it lies.
+
+    Args:
+      transform: makes optax's update rule from a learning rate.
+      weights: what is trained.
+    """
+
+    def rule(rate: Any, gradient: Any, state: Any, weights: Any) -> Any:
+        made = transform(rate)
+        return made.init(weights), made.update(gradient, state, weights)
+
+    rate = jax.ShapeDtypeStruct((), jax.tree.leaves(weights)[0].dtype)
+    weights = jax.eval_shape(lambda w: w, weights)
+    state = jax.eval_shape(lambda h, w: transform(h).init(w), rate, weights)
+    program = jax.make_jaxpr(rule)(rate, weights, state, weights)
+    return _text_digest(f"{program.jaxpr} {digest(program.consts)}")
+
+
+def _text_digest(text: str) -> str:
+    """A hash of a text without the addresses in it, which differ from process to process."""
+    return hashlib.sha256(re.sub(r"0x[0-9a-f]+", "", text).encode()).hexdigest()[:16]
 
 
 def save(path: Path, settings: Mapping[str, Any], tree: Any) -> None:
@@ -68,7 +104,11 @@ def load(path: Path, settings: Mapping[str, Any], like: Any) -> Any:
 
     Raises:
       ValueError: if the checkpoint belongs to other settings; the message names each difference.
+        If there is a folder in its place.
     """
+    if path.is_dir():
+        remedy = "name a file in it, such as run.npz"
+        raise refusal("checkpoint", str(path), "a file, not a folder", remedy)
     if not path.exists():
         return None
     try:

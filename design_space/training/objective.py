@@ -48,6 +48,30 @@ class DenoisingData(eqx.Module):
         return self.beta * self.sigmas**2
 
 
+def trained_total(weighting: AbstractWeighting, schedule: Schedule) -> Float[Array, " levels"]:
+    """The total weighting beta_j of a loss that trains every level.
+
+    Args:
+      weighting: gives beta_j, by its `total`.
+      schedule: gives the levels sigma_1 < ... < sigma_N.
+
+    Raises:
+      ValueError: if a beta_j is not finite or not above 0.
+    """
+    beta = weighting.total(schedule)
+    if is_concrete(beta):
+        values = np.asarray(beta)
+        if not (np.all(np.isfinite(values)) and np.all(values > 0)):
+            bad = int(np.argmin(np.isfinite(values) & (values > 0)))
+            raise checks.refusal(
+                f"weighting.total(schedule)[{bad}]",
+                float(values[bad]),
+                "finite and above 0: every level is trained",
+                "narrow the range of noise levels, or take another weighting",
+            )
+    return beta
+
+
 def denoising_data(
     points: ArrayLike | Sequence[Any],
     schedule: Schedule,
@@ -65,25 +89,30 @@ def denoising_data(
       dtype: "float32" or "float64", the number type of training.
 
     Raises:
-      ValueError: if the data are empty or not finite, or a beta_j is not finite or not above 0.
+      ValueError: if the data are empty or not finite, a beta_j is not finite or not above 0, or a
+        number is out of the range of the number type.
     """
     data: Any = checks.nonempty("points", points, 2)
-    beta = weighting.total(schedule)
-    if is_concrete(beta):
-        values = np.asarray(beta)
-        if not (np.all(np.isfinite(values)) and np.all(values > 0)):
-            bad = int(np.argmin(np.isfinite(values) & (values > 0)))
-            raise checks.refusal(
-                f"weighting.total(schedule)[{bad}]",
-                float(values[bad]),
-                "finite and above 0: every level is trained",
-                "narrow the range of noise levels, or take another weighting",
-            )
+    beta = trained_total(weighting, schedule)
     dtype = training_dtype(dtype)
+    _check_range("points", data, dtype)
+    _check_range("weighting.total(schedule)", beta, dtype)
     shape = (data.shape[0], schedule.steps, data.shape[1])
     noise = jax.random.normal(named_key(key, "noise"), shape, dtype)
     levels = jnp.asarray(schedule.forward_sigmas[1:], dtype)
     return DenoisingData(jnp.asarray(data, dtype), noise, levels, jnp.asarray(beta, dtype))
+
+
+def _check_range(field: str, value: Any, dtype: Any) -> None:
+    """Refuses what a number type turns into infinity, or a positive weight into 0."""
+    if not is_concrete(value):
+        return
+    sizes, limits = np.abs(np.asarray(value)), np.finfo(dtype)
+    least = limits.tiny if field != "points" else 0.0
+    off = sizes[(sizes > limits.max) | (sizes < least)]
+    if off.size:
+        domain = f"between {least:.3g} and {limits.max:.3g} in size for {dtype}"
+        raise checks.refusal(field, float(off[0]), domain, "scale it, or take float64")
 
 
 def residuals(score: AbstractScore, data: DenoisingData) -> Float[Array, "points levels dim"]:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from design_space.arrays import Array, ArrayLike, Float, Key, Real, Scalar, is_concrete
-from design_space.checks import refusal
+from design_space.checks import numbers, refusal
 from design_space.numerics.estimate import Estimate
 from design_space.schedules.schedule import Schedule
 from design_space.scores.model import AbstractModel
@@ -25,6 +25,7 @@ from design_space.targets.base import AbstractTarget
 from design_space.targets.gaussian import Gaussian
 from design_space.targets.integrals import mixture_integrals
 from design_space.targets.line import Line, at_point, panel_count, rule
+from design_space.training.objective import trained_total
 from design_space.training.solvable import (
     LevelRows,
     Solvable,
@@ -76,13 +77,16 @@ def loss_floor(
       samples: draws per level then.
 
     Raises:
-      ValueError: if a key is needed and missing.
+      ValueError: if a key is needed and missing, or a beta_j is not finite or negative.
 
     Source: eq. (5) of arXiv 2406.12839, corrected.
     """
     variances = schedule.forward_variances[1:]
+    beta = numbers("weighting.total(schedule)", weighting.total(schedule), 1)
+    if is_concrete(beta) and np.any(beta < 0):
+        raise refusal("weighting.total(schedule)", beta, "at least 0", "check the weighting")
     mmse = mmse_levels(target, variances, key, samples)
-    return mmse.scaled(0.5 * weighting.total(schedule) / variances)
+    return mmse.scaled(0.5 * beta / variances)
 
 
 @final
@@ -229,14 +233,12 @@ def population_solvable(
     Raises:
       ValueError: if the model is not of this form, or the features are not affine in x and either
         the data have more than one dimension or it is not known where they bend; if a key is
-        needed and missing; if a beta_j is not above 0.
+        needed and missing; if a beta_j is not finite or not above 0.
     """
-    sigmas, beta = schedule.forward_sigmas[1:], weighting.total(schedule)
+    sigmas, beta = schedule.forward_sigmas[1:], trained_total(weighting, schedule)
     remedy = "draw a large sample of the data and solve the empirical loss (`solvable`)"
     if not check_solvable(model, sigmas, target.dim):
         raise refusal("model", model.kind, "one trained matrix times known features", remedy)
-    if is_concrete(beta) and not np.all(np.asarray(beta) > 0):
-        raise refusal("weighting.total(schedule)", beta, "above 0", "every level is trained")
     variances = sigmas**2
     mmse = mmse_levels(target, variances, key, samples)
     floor = mmse.scaled(0.5 * beta / variances)

@@ -29,7 +29,7 @@ from design_space.arrays import (
     float64,
     is_concrete,
 )
-from design_space.checks import refusal
+from design_space.checks import numbers, refusal
 from design_space.numerics.contraction import signed_log_power
 from design_space.numerics.linear_algebra import svd
 from design_space.scores.model import AbstractModel, Row, Weights
@@ -93,13 +93,13 @@ class Solvable(eqx.Module):
         self, step: Real[ArrayLike, "..."], learning_rate: Real[ArrayLike, "..."]
     ) -> Float[Array, "..."]:
         """The loss after `step` steps; infinite where it has left the range of floats."""
-        return _losses(self, jnp.asarray(step), jnp.asarray(learning_rate))
+        return _losses(self, *_read(step, learning_rate))
 
     def level_losses(
         self, step: Real[ArrayLike, "..."], learning_rate: Real[ArrayLike, "..."]
     ) -> Float[Array, "... levels"]:
         """What each noise level contributes to the loss."""
-        return _level_losses(self, jnp.asarray(step), jnp.asarray(learning_rate))
+        return _level_losses(self, *_read(step, learning_rate))
 
     def residual_rows(
         self, step: Scalar, learning_rate: Scalar
@@ -111,7 +111,7 @@ class Solvable(eqx.Module):
 
     def weights(self, step: Scalar, learning_rate: Scalar) -> Weights:
         """The trained matrices after `step` steps, in float64."""
-        return _weights(self, jnp.asarray(step), jnp.asarray(learning_rate))
+        return _weights(self, *_read(step, learning_rate))
 
     def at(self, step: Scalar, learning_rate: Scalar) -> AbstractModel:
         """The model after `step` steps, its weights in float64; batch with equinox.filter_vmap."""
@@ -140,6 +140,17 @@ class Solvable(eqx.Module):
         theta = start[0].reshape(start[0].shape[0], -1, moved.shape[1])
         theta = theta.at[:, self.places, :].add(jnp.moveaxis(moved, 2, 0))
         return (theta.reshape(start[0].shape),)
+
+
+def _read(step: Any, learning_rate: Any) -> tuple[Array, Array]:
+    """Numbers of steps and learning rates, checked as far as they are known."""
+    steps, rates = numbers("step", step), numbers("learning_rate", learning_rate)
+    if is_concrete(steps) and np.any(steps < 0):
+        raise refusal("step", step, "at least 0", "count the steps done since the start")
+    if is_concrete(rates) and np.any(rates <= 0):
+        remedy = "take a part of the stability limit"
+        raise refusal("learning_rate", learning_rate, "above 0", remedy)
+    return jnp.asarray(step), jnp.asarray(learning_rate)
 
 
 @eqx.filter_jit

@@ -14,7 +14,7 @@ import optax
 from design_space import checks
 from design_space.arrays import Array, Float, Int
 from design_space.scores.model import AbstractModel
-from design_space.training.checkpoint import digest, load, save
+from design_space.training.checkpoint import digest, load, rule_digest, save, structure
 from design_space.training.descent import GradientDescent, Info, State, Transform
 from design_space.training.ensemble import Ensemble, member
 from design_space.training.learning_rate import (
@@ -23,9 +23,10 @@ from design_space.training.learning_rate import (
     stability_limit,
 )
 from design_space.training.memory import check_memory, refuse
-from design_space.training.objective import DenoisingData
+from design_space.training.objective import DenoisingData, empirical_loss
 
 ON_DIVERGENCE = ("raise", "record")
+_MOST_STEPS = 2**31 - 1  # steps are counted in int32
 _CHUNK = 16  # records in one compiled program; between two of them a run can be resumed
 
 
@@ -74,13 +75,15 @@ def record_steps(steps: int, records: int | Sequence[int]) -> Int[np.ndarray, " 
     Raises:
       ValueError: if a number is out of range or the steps do not ascend.
     """
-    checks.count("steps", steps)
+    if checks.count("steps", steps) > _MOST_STEPS:
+        raise checks.refusal("steps", steps, f"at most {_MOST_STEPS}", "train in several runs")
     if isinstance(records, int | np.integer):
         checks.count("records", records)
         return np.unique(np.linspace(0, steps, min(records, steps) + 1).round().astype(np.int32))
     at = np.asarray(records)
-    if at.ndim != 1 or not len(at) or np.any(np.diff(at) <= 0) or at[0] < 0 or at[-1] > steps:
-        domain = f"a number, or ascending steps between 0 and {steps}"
+    whole = at.ndim == 1 and at.dtype.kind in "iu" and len(at)
+    if not whole or np.any(np.diff(at) <= 0) or at[0] < 0 or at[-1] > steps:
+        domain = f"a number, or ascending steps between 0 and {steps}, all whole"
         raise checks.refusal("records", records, domain, "sort them, and end by the last step")
     return at.astype(np.int32)
 
@@ -117,6 +120,7 @@ def train(
       MemoryError: if the run does not fit into memory; the message names the sizes.
     """
     check_model(model, data)
+    check_rule(transform)
     check_memory(model, data, 1)
     rate = read_learning_rate(learning_rate, model, data)
     descent = GradientDescent(model, data, rate, transform)
@@ -158,6 +162,7 @@ def train_ensemble(
         raise checks.refusal("models.weights()", shapes, "matrices with a member axis", remedy)
     one, its_data = member(models, 0), data if data.beta.ndim == 1 else member(data, 0)
     check_model(one, its_data)
+    check_rule(transform)
     check_memory(one, its_data, models.weights()[0].shape[0])
     ensemble = ensemble_of(models, data, learning_rates, transform)
     return _run(ensemble, record_steps(steps, records), checkpoint, progress, on_divergence)
@@ -181,8 +186,22 @@ def check_model(model: AbstractModel, data: DenoisingData) -> None:
         fits = False
     if not fits:
         dim = data.points.shape[1]
-        remedy = "make the model for this dimension"
+        remedy = "make the model for this dimension, or give an ensemble to train_ensemble"
         raise checks.refusal("points.shape[1]", dim, "the dimension of the model", remedy)
+
+
+def check_rule(transform: Any) -> None:
+    """Checks that an update rule is made from a learning rate, and not made already.
+
+    Args:
+      transform: what was given for it.
+
+    Raises:
+      ValueError: if it cannot be called.
+    """
+    if not callable(transform):
+        remedy = "give optax.adam itself, or lambda h: optax.sgd(h, momentum=0.9)"
+        raise checks.refusal("transform", transform, "a function of the learning rate", remedy)
 
 
 def ensemble_of(
@@ -198,6 +217,8 @@ def ensemble_of(
     """
     members = models.weights()[0].shape[0]
     own = data.beta.ndim == 2
+    if own:
+        checks.same_dimension("members of data", data.beta.shape[0], "models", members)
     if isinstance(learning_rates, str):
         axes = (eqx.if_array(0), eqx.if_array(0) if own else None)
         rule = checks.one_of("learning_rates", learning_rates, RULES)
@@ -206,6 +227,9 @@ def ensemble_of(
     rates = checks.numbers("learning_rates", learning_rates, (0, 1))
     for rate in np.atleast_1d(rates):
         checks.positive("learning_rates", rate)
+    if rates.shape not in ((), (1,), (members,)):
+        domain = f"one number, or {members}, one for each member"
+        raise checks.refusal("learning_rates", rates, domain, "give as many as there are models")
     rates = jnp.broadcast_to(jnp.asarray(rates, data.points.dtype), (members,))
     return Ensemble(models, data, rates, transform)
 
@@ -298,13 +322,15 @@ def _settings(descent: GradientDescent | Ensemble, at: np.ndarray) -> dict[str, 
         models, rates = descent.models, descent.learning_rates
     else:
         models, rates = descent.model, descent.learning_rate
-    transform = descent.transform
-    data = descent.data
+    transform, data = descent.transform, descent.data
+    name = getattr(transform, "__qualname__", type(transform).__qualname__)
     return {
+        "model": f"{models.kind} {structure(models)}",
         "steps": int(at[-1]),
         "records": at.tolist() if len(at) <= 20 else digest(at),
         "learning rate": np.asarray(rates).tolist() if rates.size <= 8 else digest(rates),
-        "update rule": getattr(transform, "__qualname__", repr(transform)),
+        "update rule": name,
+        "what the update rule computes": rule_digest(transform, models.weights()),
         "initial weights": digest(models),
         "data": digest((data.points, data.noise)),
         "noise levels": digest(data.sigmas),
@@ -319,6 +345,14 @@ def _refuse_divergence(descent: GradientDescent | Ensemble, training: Training) 
     index = int(np.argmax(at >= 0))
     rate = float(np.atleast_1d(np.asarray(training.learning_rate))[index])
     model, data, which = _of_member(descent, index)
+    if not jnp.isfinite(empirical_loss(model, data)):
+        raise checks.refusal(
+            f"model{which}",
+            model.kind,
+            "one whose loss on the data is finite before training",
+            "build it for the noise levels of the data (inside a preconditioned model for their "
+            "ln(sigma)/4), or check the size of the data",
+        )
     limit = float(stability_limit(model, data))
     many = f"; {int(np.sum(at >= 0))} of {len(at)} members diverged" if len(at) > 1 else ""
     raise checks.refusal(

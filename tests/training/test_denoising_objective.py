@@ -96,6 +96,15 @@ def test_bad_points_are_refused(points):
         denoising_data(points, SCHEDULE, CustomWeighting(BETA), KEY)
 
 
+def test_what_single_precision_cannot_hold_is_refused():
+    with pytest.raises(ValueError, match=r"points = 1e\+40: must be between 0 and 3.4e\+38"):
+        denoising_data([[1e40]], SCHEDULE, CustomWeighting(BETA), KEY, dtype="float32")
+    small = CustomWeighting([1e-60, 1.0, 1.0, 1.0])
+    with pytest.raises(ValueError, match=r"total.* = 1e-60: must be between 1.18e-38 and"):
+        denoising_data(POINTS, SCHEDULE, small, KEY, dtype="float32")
+    assert denoising_data([[1e-60]], SCHEDULE, CustomWeighting(BETA), KEY, "float32").points == 0
+
+
 def test_a_number_type_that_is_none_is_refused():
     with pytest.raises(ValueError, match="dtype = 'float16': must be float32 or float64"):
         denoising_data(POINTS, SCHEDULE, CustomWeighting(BETA), KEY, dtype="float16")

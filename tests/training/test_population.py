@@ -1,6 +1,7 @@
 """Gradient descent on the population loss: closed forms, simulation, quadrature by SciPy."""
 
 from itertools import pairwise
+from typing import final
 
 import equinox as eqx
 import jax
@@ -18,7 +19,7 @@ from design_space.targets.mixture import GaussianMixture
 from design_space.training.objective import denoising_data, empirical_loss
 from design_space.training.population import loss_floor, population_solvable
 from design_space.training.solvable import solvable
-from design_space.weightings.base import CustomWeighting
+from design_space.weightings.base import AbstractWeighting, CustomWeighting
 
 SCHEDULE = edm(4, sigma_min=0.1, sigma_max=3.0)
 LEVELS = SCHEDULE.forward_sigmas[1:]
@@ -233,3 +234,20 @@ def test_what_cannot_be_had_is_refused():
     weighting = CustomWeighting([0.0, 1.0, 1.0, 1.0])
     with pytest.raises(ValueError, match="above 0"):
         population_solvable(per_level_affine(2, SCHEDULE), plane, SCHEDULE, weighting)
+
+
+@final
+class _Broken(AbstractWeighting):
+    beta: tuple[float, ...]
+
+    def total(self, schedule):
+        return jnp.asarray(self.beta)
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan, -1.0])
+def test_weights_that_are_no_weights_are_refused(bad):
+    plane, weighting = Gaussian.isotropic(2, 1.0), _Broken((1.0, bad, 1.0, 1.0))
+    with pytest.raises(ValueError, match="finite and above 0: every level"):
+        population_solvable(per_level_affine(2, SCHEDULE), plane, SCHEDULE, weighting)
+    with pytest.raises(ValueError, match=r"total\(schedule\) = .*: must be (finite|at least 0)"):
+        loss_floor(plane, SCHEDULE, weighting)

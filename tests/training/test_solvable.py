@@ -238,3 +238,19 @@ def test_models_that_are_not_linear_and_foreign_levels_are_refused():
     other = per_level_affine(2, [0.5, 1.0])
     with pytest.raises(ValueError, match="must be a level of the model"):
         solvable(other, DATA)
+
+
+@pytest.mark.parametrize(
+    ("step", "rate", "message"),
+    [
+        (-1, 0.1, "step = -1: must be at least 0"),
+        (float("nan"), 0.1, "step = nan: must be finite"),
+        (3, -0.1, "learning_rate = -0.1: must be above 0"),
+        (3, float("inf"), "learning_rate = inf: must be finite"),
+    ],
+)
+def test_steps_and_rates_out_of_their_domain_are_refused(step, rate, message):
+    solution = solvable(shared_affine(2, [0.5]), DATA)
+    for read in (solution.loss, solution.level_losses, solution.at):
+        with pytest.raises(ValueError, match=message):
+            read(step, rate)

@@ -2,11 +2,9 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import textwrap
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +16,6 @@ from training_cases import data, descent_by_loop, network, networks
 
 import design_space as ds
 from design_space.numerics.memory import available_bytes
-from design_space.training.checkpoint import digest, load, save
 from design_space.training.ensemble import member
 from design_space.training.learning_rate import (
     curvature,
@@ -28,7 +25,7 @@ from design_space.training.learning_rate import (
 )
 from design_space.training.memory import check_memory, needed_bytes
 from design_space.training.objective import empirical_loss
-from design_space.training.train import Progress, record_steps, train, train_ensemble
+from design_space.training.train import Progress, check_rule, record_steps, train, train_ensemble
 
 CLOSE = 1e-11  # twenty steps of the loop that test_descent holds to 1e-12
 
@@ -154,12 +151,18 @@ class TestRefusals:
             ({"records": 0}, "records = 0: must be a whole number of at least 1"),
             ({"records": [3, 2]}, "records = .3, 2.: must be a number, or ascending steps"),
             ({"records": [0, 11]}, "records = .0, 11.: must be a number, or ascending steps"),
+            ({"records": [0, 1.5, 4]}, "records = .0, 1.5, 4.: must be a number, .*, all whole"),
+            ({"steps": 3 * 10**9}, "steps = 3000000000: must be at most 2147483647"),
             ({"on_divergence": "pray"}, "on_divergence = 'pray': must be one of raise, record"),
         ],
     )
     def test_settings(self, words, message):
         with pytest.raises(ValueError, match=message):
             train(network(), data(), **({"steps": 10} | words))
+
+    def test_a_rule_that_is_made_already(self):
+        with pytest.raises(ValueError, match="must be a function of the learning rate; give optax"):
+            check_rule(optax.sgd(0.1))
 
     def test_learning_rates_of_members(self):
         with pytest.raises(ValueError, match=r"learning_rates = 0\.0: must be above 0"):
@@ -168,6 +171,20 @@ class TestRefusals:
     def test_one_model_is_no_ensemble(self):
         with pytest.raises(ValueError, match="matrices with a member axis; make the models by jax"):
             train_ensemble(network(), data(), steps=5)
+
+    def test_as_many_rates_and_data_as_models(self):
+        with pytest.raises(ValueError, match=r"learning_rates = .*: must be one number, or 3, one"):
+            train_ensemble(networks(3), data(), steps=5, learning_rates=[1e-4, 1e-4])
+        given = jax.tree.map(lambda *leaves: jnp.stack(leaves), data(seed=1), data(seed=2))
+        with pytest.raises(ValueError, match=r"members of data = 2: must be .* models, 3"):
+            train_ensemble(networks(3), given, steps=5)
+
+    @pytest.mark.parametrize("rate", ["auto", 0.1])
+    def test_a_model_that_does_not_know_the_levels(self, rate):
+        levels = np.asarray(data().sigmas)  # inside a preconditioned model they are ln(sigma)/4
+        model = ds.preconditioned(ds.per_level_affine(2, levels))
+        with pytest.raises(ValueError, match="model = 'preconditioned': must be one whose loss"):
+            train(model, data(), steps=5, learning_rate=rate)
 
     @pytest.mark.parametrize("size", ["dim", "width", "depth"])
     def test_network_sizes(self, size):
@@ -216,123 +233,6 @@ class TestMemory:
 
     def test_this_machine_has_some(self):
         assert available_bytes() > 2**20
-
-
-class TestCheckpoints:
-    WORDS: ClassVar = {"steps": 40, "learning_rate": 1e-4, "records": 40}
-
-    def test_a_finished_run_is_read_back(self, tmp_path):
-        path = tmp_path / "deep" / "run.npz"
-        first = train(network(), data(), **self.WORDS, checkpoint=path)
-        again = train(network(), data(), **self.WORDS, checkpoint=path)
-        plain = train(network(), data(), **self.WORDS)
-        for other in (again, plain):
-            for one, two in zip(jax.tree.leaves(first), jax.tree.leaves(other), strict=True):
-                np.testing.assert_array_equal(one, two)
-
-    def test_a_run_that_stopped_goes_on_bitwise(self, tmp_path):
-        path = tmp_path / "run.npz"
-
-        class StoppedError(Exception):
-            pass
-
-        def stop(progress):
-            if progress.done >= 31:
-                raise StoppedError
-
-        with pytest.raises(StoppedError):
-            train(network(), data(), **self.WORDS, checkpoint=path, progress=stop)
-        told = []
-        again = train(network(), data(), **self.WORDS, checkpoint=path, progress=told.append)
-        assert [word.done for word in told] == [40]
-        plain = train(network(), data(), **self.WORDS)
-        for one, two in zip(jax.tree.leaves(again), jax.tree.leaves(plain), strict=True):
-            np.testing.assert_array_equal(one, two)
-
-    @pytest.mark.parametrize(
-        ("change", "said"),
-        [
-            ({"learning_rate": 2e-4}, "learning rate was 0.0001, is 0.0002"),
-            ({"steps": 39, "records": 39}, "steps was 40, is 39"),
-            ({"records": [0, 40]}, "records was"),
-            ({"transform": optax.adam}, "update rule was sgd, is adam"),
-        ],
-    )
-    def test_other_settings_are_refused(self, tmp_path, change, said):
-        path = tmp_path / "run.npz"
-        train(network(), data(), **self.WORDS, checkpoint=path)
-        before = path.read_bytes()
-        with pytest.raises(ValueError, match=f"must be of the same run, but .*{said}"):
-            train(network(), data(), **(self.WORDS | change), checkpoint=path)
-        assert path.read_bytes() == before
-
-    @pytest.mark.parametrize("other", ["model", "data"])
-    def test_another_start_is_refused(self, tmp_path, other):
-        path = tmp_path / "run.npz"
-        train(network(), data(), **self.WORDS, checkpoint=path)
-        model, given = (network(seed=1), data()) if other == "model" else (network(), data(seed=1))
-        said = "initial weights" if other == "model" else "data was"
-        with pytest.raises(ValueError, match=said):
-            train(model, given, **self.WORDS, checkpoint=path)
-
-    @pytest.mark.parametrize("content", [b"", b"nonsense", None])
-    def test_a_damaged_file_is_set_aside(self, tmp_path, content):
-        path = tmp_path / "run.npz"
-        save(path, {"a": 1}, {"x": jnp.arange(3.0)})
-        whole = path.read_bytes()
-        path.write_bytes(whole[: len(whole) // 2] if content is None else content)
-        with pytest.warns(UserWarning, match="damaged: set aside as run.npz.damaged"):
-            assert load(path, {"a": 1}, {"x": 0}) is None
-        assert not path.exists()
-        assert path.with_name("run.npz.damaged").exists()
-
-    def test_digests_tell_values_shapes_and_types_apart(self):
-        trees = [jnp.zeros(4), jnp.zeros((2, 2)), jnp.zeros(4, jnp.float32), jnp.ones(4)]
-        assert len({digest(tree) for tree in trees}) == 4
-        assert digest(trees[0]) == digest(jnp.zeros(4))
-
-
-PROGRAM = """
-    import sys
-    import jax
-    jax.config.update("jax_enable_x64", True)
-    sys.path.insert(0, {folder!r})
-    from training_cases import data, network
-    from design_space.training.train import train
-    import numpy as np
-
-    def told(progress):
-        print(progress.done, flush=True)
-
-    run = train(network(), data(), steps=20000, learning_rate=1e-4, records=1000,
-                checkpoint={path!r}, progress=told)
-    np.save({path!r} + ".npy", np.asarray(run.info.loss))
-"""
-
-
-@pytest.mark.slow
-def test_a_killed_process_resumes_bitwise(tmp_path):
-    folder = os.path.dirname(__file__)
-
-    def start(name):
-        text = textwrap.dedent(PROGRAM.format(folder=folder, path=str(tmp_path / name)))
-        return subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True)
-
-    whole = start("whole")
-    whole.communicate(timeout=300)
-    assert whole.returncode == 0
-    killed = start("killed")
-    for _ in range(20):
-        assert killed.stdout.readline().strip()
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
-    assert killed.returncode == -signal.SIGKILL
-    assert not (tmp_path / "killed.npy").exists()
-    resumed = start("killed")
-    first, _ = resumed.communicate(timeout=300)
-    assert int(first.split()[0]) > 20 * 16 * 20 / 2  # it did not begin anew
-    one, two = (np.load(tmp_path / f"{name}.npy") for name in ("whole", "killed"))
-    assert one.tobytes() == two.tobytes()
 
 
 SHARDED = """
