@@ -64,7 +64,7 @@ class Training(eqx.Module):
     diverged_at: Int[Array, "..."]
 
 
-def record_steps(steps: int, records: int | Sequence[int]) -> Int[np.ndarray, " records"]:
+def record_steps(steps: int, records: int | Sequence[Any]) -> Int[np.ndarray, " records"]:
     """The steps at which a run is measured.
 
     Args:
@@ -263,17 +263,19 @@ def _run(
     info = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis), *parts)
     info = jax.tree.map(lambda leaf: jax.lax.slice_in_dim(leaf, 0, len(at), axis=axis), info)
     rate = descent.learning_rates if isinstance(descent, Ensemble) else descent.learning_rate
-    diverged = _lost(state.diverged_at, info, jnp.asarray(at))
+    linear = _of_member(descent, 0)[0].is_linear
+    diverged = _lost(state.diverged_at, info, jnp.asarray(at), linear)
     training = Training(descent.model_at(state), info, at, rate, diverged)
     if on_divergence == "raise" and bool(jnp.any(training.diverged_at >= 0)):
         _refuse_divergence(descent, training)
     return training
 
 
-def _lost(found: Array, info: Info, at: Array) -> Array:
+def _lost(found: Array, info: Info, at: Array, linear: bool) -> Array:
     """The step at which each run was lost: found on the way, or seen in the records."""
     dead = (info.loss > 0) & jnp.all(info.gradient_norms == 0, axis=-1)
-    gone = dead | jnp.isinf(info.loss)
+    gone = jnp.isinf(info.loss)
+    gone = gone if linear else gone | dead  # where a linear model has no gradient it has arrived
     seen = jnp.where(jnp.any(gone, axis=-1), at[jnp.argmax(gone, axis=-1)], -1)
     return jnp.where(found >= 0, found, seen)
 
