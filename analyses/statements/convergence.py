@@ -209,9 +209,9 @@ THEOREM_1 = Statement(
     "2.3 ± 0.2 in N, up to 7800 limits). No universal constant repairs that. At stable steps the "
     "printed bound holds, in its strongest form, a₀ → 1, with C₅ = 0.1 over 48 steps; 0.50 is the "
     "most, and n = N = 1 decides, where no power is lost. It is safe rather than sharp: the "
-    "measured rate is linear in m and h, but has exponents -0.17 ± 0.11 in n and -0.35 ± 0.08 in "
-    "N. As time goes on the residual turns to eigenvectors of small eigenvalues, and the rate "
-    "tends to 2 λ_min(K), with exponents -1.7 ± 0.7 and -1.9 ± 0.6; C₅ = 0.01 holds for every "
+    "measured rate is linear in m and h, but has, over 48 steps, exponents -0.17 ± 0.11 in n and "
+    "-0.35 ± 0.08 in N. As time goes on the residual turns to eigenvectors of small eigenvalues, "
+    "and the rate tends to 2 λ_min(K), with exponents -1.7 ± 0.7 and -1.9 ± 0.6; C₅ = 0.01 holds for every "
     "residual, so at every step, on these designs. That number depends on the least noise level: "
     "see Lemma 7.",
     supporting=(

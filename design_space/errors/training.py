@@ -71,10 +71,12 @@ def population_loss(
       line, else Monte Carlo with 99 % intervals.
 
     Raises:
-      ValueError: if a key is needed and missing, or a beta_j is not finite or negative.
+      ValueError: if a key is needed and missing, a beta_j is not finite or negative, or the score
+        is of another dimension.
 
     Source: eqs. (4)-(6) of arXiv 2406.12839, corrected.
     """
+    _check_score(score, target)
     beta, variances = weighting.total(schedule), schedule.forward_variances[1:]
     floors = loss_floor(target, schedule, weighting, key=key, samples=samples)
     # Monte Carlo by an unasked-for key would be a surprise: without one, it is refused.
@@ -91,6 +93,18 @@ def population_loss(
     excesses = Estimate(excesses.value, excesses.error + rounding, excesses.method)
     floor, excess = _summed(floors), _summed(excesses)
     return PopulationLoss(floors, excesses, floor, excess, floor + excess)
+
+
+def _check_score(score: AbstractScore, target: AbstractTarget) -> None:
+    """Checks that a score takes points of the target's dimension."""
+    point, level = jax.ShapeDtypeStruct((target.dim,), float), jax.ShapeDtypeStruct((), float)
+    try:
+        fits = eqx.filter_eval_shape(score, point, level).shape == point.shape
+    except (TypeError, ValueError):  # matrices that do not fit
+        fits = False
+    if not fits:
+        domain, remedy = f"{target.dim}, the target's", "make the score for this dimension"
+        raise checks.refusal("dimension of the score", type(score).__name__, domain, remedy)
 
 
 def _key(key: Key | None) -> Key:

@@ -115,7 +115,7 @@ def load(path: Path, settings: Mapping[str, Any], like: Any) -> Any:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             old = json.loads(found[_SETTINGS].tobytes())
             arrays = [found[f"{i}"] for i in range(len(found.files) - 1)]
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile):
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
         aside = path.with_name(path.name + ".damaged")
         path.replace(aside)
         warnings.warn(f"{path} is damaged: set aside as {aside.name}, starting anew", stacklevel=2)

@@ -169,7 +169,7 @@ def train_ensemble(
 
 
 def check_model(model: AbstractModel, data: DenoisingData) -> None:
-    """Checks that a model takes points of the data's dimension.
+    """Checks that a model takes points of the data's dimension and is of their number type.
 
     Args:
       model: one model.
@@ -188,6 +188,11 @@ def check_model(model: AbstractModel, data: DenoisingData) -> None:
         dim = data.points.shape[1]
         remedy = "make the model for this dimension, or give an ensemble to train_ensemble"
         raise checks.refusal("points.shape[1]", dim, "the dimension of the model", remedy)
+    for matrix in model.weights():
+        if matrix.dtype != data.points.dtype:
+            domain = f"the number type of the data, {data.points.dtype}"
+            remedy = "give denoising_data and the model the same dtype"
+            raise checks.refusal("model's dtype", str(matrix.dtype), domain, remedy)
 
 
 def check_rule(transform: Any) -> None:

@@ -124,3 +124,9 @@ def test_a_key_is_asked_for_where_it_is_needed():
         population_loss(NARROW, SCHEDULE, WEIGHTING, relu_network(KEY, 2, 8), samples=16)
     with pytest.raises(ValueError, match="samples"):
         fresh_loss(exact_score(PAIR), PAIR, SCHEDULE, WEIGHTING, KEY, 1)
+
+
+def test_a_score_of_another_dimension_is_refused():
+    network = relu_network(jax.random.key(0), 3, 4)
+    with pytest.raises(ValueError, match=r"dimension of the score = 'ReluNetwork': must be 2"):
+        population_loss(NARROW, SCHEDULE, WEIGHTING, network)

@@ -207,6 +207,13 @@ class TestRefusals:
         with pytest.raises(ValueError, match="dtype = 'float16': must be float32 or float64"):
             network(dtype="float16")
 
+    @pytest.mark.parametrize(("one", "other"), [("float32", "float64"), ("float64", "float32")])
+    def test_number_types_of_network_and_data(self, one, other):
+        with pytest.raises(
+            ValueError, match=f"dtype = '{one}': must be the number type of .*{other}"
+        ):
+            train(network(dtype=one), data(dtype=other), steps=5)
+
     def test_dimension_of_network_and_data(self):
         with pytest.raises(
             ValueError, match=r"points.shape\[1\] = 2: must be the dimension of the model"
