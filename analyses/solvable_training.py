@@ -90,7 +90,8 @@ def _levels(piece: Settings) -> pd.DataFrame:
     weighting = weighting_of(piece["weighting"], schedule, std)
     solution = population_solvable(_model(piece), Gaussian.isotropic(dim, std), schedule, weighting)
     rate = STEP * solution.stability_limit
-    fine = np.geomspace(1, piece["last"], piece["fine"]).round()
+    # At this rate 1 - h lambda >= 0: between two steps the closed form is a smooth curve.
+    fine = np.geomspace(1, piece["last"], piece["fine"])
     errors = np.asarray(solution.score_errors(jnp.asarray(fine), rate))
     sigmas = np.asarray(schedule.forward_sigmas[1:])
     start = dim / (std**2 + sigmas**2)  # E|L_j|^2: the models start from S = 0

@@ -211,9 +211,9 @@ THEOREM_1 = Statement(
     "most, and n = N = 1 decides, where no power is lost. It is safe rather than sharp: the "
     "measured rate is linear in m and h, but has, over 48 steps, exponents -0.17 ± 0.11 in n and "
     "-0.35 ± 0.08 in N. As time goes on the residual turns to eigenvectors of small eigenvalues, "
-    "and the rate tends to 2 λ_min(K), with exponents -1.7 ± 0.7 and -1.9 ± 0.6; C₅ = 0.01 holds for every "
-    "residual, so at every step, on these designs. That number depends on the least noise level: "
-    "see Lemma 7.",
+    "and the rate tends to 2 λ_min(K), with exponents -1.7 ± 0.7 and -1.9 ± 0.6; C₅ = 0.01 holds "
+    "for every residual, so at every step, on these designs. That number depends on the least "
+    "noise level: see Lemma 7.",
     supporting=(
         _claim(
             "kernel",
