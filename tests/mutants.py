@@ -115,10 +115,28 @@ def _forget_module(module):
             compiled.clear_cache()
 
 
+MEASURING = {
+    f"analyses.{name}"
+    for name in (
+        "columns",
+        "initial_networks",
+        "interpolation",
+        "perturbed",
+        "sphere",
+        "steering",
+        "training_designs",
+    )
+}
+"""Modules that measure designs and call no bound: what they keep is no mutant's."""
+
+
 def forget(everything):
-    """Drops what was compiled of the analyses' functions; or of all functions."""
+    """Drops what was compiled of the analyses' functions, of those that measure only if all
+    functions are to be forgotten.
+    """
     for name, module in list(sys.modules.items()):
-        if name.startswith("analyses.") and name != "analyses.families":
+        kept = name == "analyses.families" or (name in MEASURING and not everything)
+        if name.startswith("analyses.") and not kept:
             _forget_module(module)
     if everything:
         jax.clear_caches()

@@ -14,6 +14,7 @@ import sys
 
 import numpy as np
 import pytest
+from few_trainings import few_trainings
 from mutants import in_place, mutants, plain
 
 import design_space.bounds
@@ -72,8 +73,46 @@ EQUIVALENT = {
 }
 """Mutants that change nothing a statement says, with the reason."""
 
+TRAINING = {
+    "theorem-1",
+    "lemma-1",
+    "lemma-2",
+    "lemma-3",
+    "lemma-4",
+    "lemma-5",
+    "lemma-6",
+    "lemma-7",
+    "lemma-8",
+    "proposition-1",
+    "proposition-2",
+    "remark-1",
+    "corollary-2",
+}
+"""Statements on training, which measure networks anew for every mutant."""
+
+TRAINING_BOUNDS = (
+    "concentration",
+    "convergence",
+    "orthant",
+    "perturbation",
+    "residual",
+    "semi_smoothness",
+)
+"""The modules of their bounds."""
+
+LONG = pytest.mark.skipif(
+    "ALL_MUTANTS" not in os.environ, reason="half an hour: with ALL_MUTANTS=1 in the environment"
+)
+
 FEW = None if os.environ.get("ALL_MUTANTS") else 1
 """How many mutants of each function are tried."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_trainings():
+    """Statements on training are judged on few small networks here."""
+    with few_trainings():
+        yield
 
 
 def bounds():
@@ -148,8 +187,13 @@ def notices(name, families):
     return bool(np.any(np.abs(known - now) > MOVES * size))
 
 
+def on_training(function):
+    return function.__module__.rpartition(".")[2] in TRAINING_BOUNDS
+
+
 def statements_of(function):
-    return [name for name in STATEMENTS if function in baseline(name)[1]]
+    near = [name for name in STATEMENTS if (name in TRAINING) == on_training(function)]
+    return [name for name in near if function in baseline(name)[1]]
 
 
 def survivors(function, chosen, names, fresh_families=False):
@@ -174,9 +218,15 @@ def name_of(function):
     return f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
 
 
+def marks_of(name):
+    if name in TRAINING:
+        return (pytest.mark.slow, LONG)
+    return () if name in CHEAP else (pytest.mark.slow,)
+
+
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=() if n in CHEAP else pytest.mark.slow) for n in STATEMENTS],
+    [pytest.param(name, marks=marks_of(name)) for name in STATEMENTS],
 )
 def test_every_statement_notices_a_mutant_of_its_own(name):
     own = OWN_LAWS.get(name)
@@ -196,7 +246,10 @@ def formulas():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("function", formulas(), ids=name_of)
+@pytest.mark.parametrize(
+    "function",
+    [pytest.param(f, marks=(LONG,) if on_training(f) else (), id=name_of(f)) for f in formulas()],
+)
 def test_mutants_of_a_bound_are_noticed(function):
     names = statements_of(function)
     assert names, "no statement checks this bound"

@@ -15,9 +15,9 @@ pytestmark = pytest.mark.slow
 def fresh(monkeypatch):
     """Seeds far from the ledger's; what was measured of those is put aside."""
     monkeypatch.setattr(training_designs, "FIRST_SEED", 10_000)
-    forget(everything=False)
+    forget(everything=True)
     yield
-    forget(everything=False)
+    forget(everything=True)
 
 
 @pytest.mark.usefixtures("fresh")
