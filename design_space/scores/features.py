@@ -1,7 +1,7 @@
 """Features phi(x, sigma) of models that are linear in their weights, written for one point."""
 
 import abc
-from typing import ClassVar, final
+from typing import final
 
 import equinox as eqx
 import jax
@@ -20,8 +20,6 @@ class AbstractFeatures(eqx.Module):
 
     The noise level may be any coordinate of it, such as the ln(sigma)/4 of a preconditioned model.
     """
-
-    affine_in_x: eqx.AbstractClassVar[bool]
 
     @abc.abstractmethod
     def __call__(self, x: Float[Array, " dim"], sigma: Scalar) -> Float[Array, " count"]:
@@ -106,7 +104,6 @@ class LevelFeatures(AbstractGatedFeatures):
       ValueError: if the levels are not finite and ascending, or dim is below 1.
     """
 
-    affine_in_x: ClassVar[bool] = True
     sigmas: Float[Array, " levels"]
     dim: int = eqx.field(static=True)
     intercept: bool = eqx.field(static=True, default=True)
@@ -158,7 +155,6 @@ class SharedFeatures(AbstractGatedFeatures):
       ValueError: if a scale is negative or not finite, or dim is below 1.
     """
 
-    affine_in_x: ClassVar[bool] = True
     scales: Float[Array, " gates"]
     dim: int = eqx.field(static=True)
     intercept: bool = eqx.field(static=True, default=True)
@@ -191,7 +187,6 @@ class ReluFeatures(AbstractFeatures):
       ValueError: if the directions have another number of columns.
     """
 
-    affine_in_x: ClassVar[bool] = False
     directions: Float[Array, "width inputs"]
     dim: int = eqx.field(static=True)
 

@@ -30,7 +30,7 @@ from design_space.arrays import (
     is_concrete,
 )
 from design_space.checks import numbers, refusal
-from design_space.numerics.contraction import signed_log_power
+from design_space.numerics.contraction import power, signed_log_power
 from design_space.numerics.linear_algebra import svd
 from design_space.scores.model import AbstractModel, Row, Weights
 from design_space.training.objective import DenoisingData, residuals
@@ -78,11 +78,6 @@ class Solvable(eqx.Module):
         """2 / lambda_max: at a larger learning rate gradient descent diverges."""
         return 2 / jnp.max(self.singular) ** 2
 
-    def decays(self, step: Scalar, learning_rate: Scalar) -> Float[Array, "blocks rank"]:
-        """(1 - h s^2)^k, infinite once it has left the range of floats."""
-        sign, log = signed_log_power(learning_rate * self.singular**2, step)
-        return sign * jnp.exp(log)
-
     def mode_losses(self, step: Scalar, learning_rate: Scalar) -> Float[Array, "blocks rank"]:
         """The part of the loss along each mode."""
         _, log = signed_log_power(learning_rate * self.singular**2, step)
@@ -105,7 +100,8 @@ class Solvable(eqx.Module):
         self, step: Scalar, learning_rate: Scalar
     ) -> Float[Array, "blocks rows columns"]:
         """The residual rho_k, level by level; infinite where it has left the range of floats."""
-        moved = self.decays(step, learning_rate)[:, :, None] * self.moving
+        decays = power(learning_rate * self.singular**2, step)
+        moved = decays[:, :, None] * self.moving
         rows = jnp.einsum("brm,bmc->brc", self.left, _clear(moved, self.moving)) + self.staying
         return _clear(rows)
 
