@@ -40,6 +40,7 @@ _ORDER = (
     "proposition-*",
     "remark-*",
     "corollary-*",
+    "section-*",
     "table-*",
     "appendix-*",
     "*",

@@ -45,7 +45,17 @@ VERDICTS = {
 }
 """Color and symbol of each verdict."""
 
-PAPER = ("equation-*", "theorem-*", "lemma-*", "remark-*", "corollary-*", "table-*", "appendix-*")
+PAPER = (
+    "equation-*",
+    "theorem-*",
+    "lemma-*",
+    "proposition-*",
+    "remark-*",
+    "corollary-*",
+    "section-*",
+    "table-*",
+    "appendix-*",
+)
 """Ids of the paper's own statements; the others are ours."""
 
 _LOW, _HIGH = 1e-4, 1e4
