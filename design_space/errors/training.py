@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from design_space import checks
 from design_space.arrays import EPS, Array, Float, Key, named_key
+from design_space.errors.discretization import summed
 from design_space.errors.score import score_errors
 from design_space.numerics.estimate import Estimate
 from design_space.numerics.statistics import mean_estimate
@@ -36,12 +37,23 @@ class PopulationLoss(eqx.Module):
     total: Estimate
 
 
-def _summed(terms: Estimate) -> Estimate:
-    """The sum over levels; independent Monte-Carlo errors add in squares, others as they are."""
-    if terms.method != "monte carlo":
-        return terms.total()
-    error = jnp.sqrt(jnp.sum(terms.error**2))
-    return Estimate(jnp.sum(terms.value), error, terms.method, reason=terms.reason)
+def level_excesses(
+    score_steps: Estimate, schedule: Schedule, weighting: AbstractWeighting
+) -> Estimate:
+    """The population excess of each level, (1/2) beta_j v_j E|S - L_j|^2, from the terms of E_S.
+
+    A term of E_S is (1/2) h_j E|s_j - L_{v_j}|^2, in the sampler's order; levels ascend in noise.
+
+    Args:
+      score_steps: the contribution of every step to E_S, shape [steps].
+      schedule: the noise schedule.
+      weighting: gives beta_j.
+    """
+    beta, variances = weighting.total(schedule), schedule.forward_variances[1:]
+    forward = Estimate(score_steps.value[::-1], score_steps.error[::-1], score_steps.method)
+    excesses = forward.scaled(beta * variances / schedule.forward_variance_steps)
+    rounding = 8 * EPS * excesses.value
+    return Estimate(excesses.value, excesses.error + rounding, excesses.method)
 
 
 def population_loss(
@@ -77,7 +89,6 @@ def population_loss(
     Source: eqs. (4)-(6) of arXiv 2406.12839, corrected.
     """
     _check_score(score, target)
-    beta, variances = weighting.total(schedule), schedule.forward_variances[1:]
     floors = loss_floor(target, schedule, weighting, key=key, samples=samples)
     # Monte Carlo by an unasked-for key would be a surprise: without one, it is refused.
     found = score_errors(target, schedule, score, _key(key), samples)
@@ -86,12 +97,8 @@ def population_loss(
             "key = None: must be a random key, since the score errors have neither a closed form "
             "nor a quadrature here; pass key=jax.random.key(0)"
         )
-    factor = beta * variances / schedule.forward_variance_steps
-    forward = Estimate(found.value[::-1], found.error[::-1], found.method, reason=found.reason)
-    excesses = forward.scaled(factor)
-    rounding = 8 * EPS * excesses.value
-    excesses = Estimate(excesses.value, excesses.error + rounding, excesses.method)
-    floor, excess = _summed(floors), _summed(excesses)
+    excesses = level_excesses(found, schedule, weighting)
+    floor, excess = summed(floors), summed(excesses)
     return PopulationLoss(floors, excesses, floor, excess, floor + excess)
 
 

@@ -92,6 +92,8 @@ def affine_deviation(
     moved = slope @ mean if slope.ndim == 2 else slope * mean
     size = jnp.abs(moved) + jnp.abs(intercept)
     e = target.into_basis(moved + intercept)
+    if target.dim == 1:  # on the line everything commutes
+        return Deviation(slope.reshape(1) + exact, e, size)
     if slope.ndim == 0 or target.basis is None:  # a number is a number in any basis
         size = size if target.basis is None else jnp.broadcast_to(jnp.linalg.norm(size), e.shape)
         return Deviation(slope + (exact if slope.ndim < 2 else jnp.diag(exact)), e, size)
