@@ -50,6 +50,18 @@ class Evaluation(eqx.Module):
     seed: int = eqx.field(static=True)
     samples: int = eqx.field(static=True)
 
+    @staticmethod
+    def unavailable(reason: str, seed: int, samples: int) -> "Evaluation":
+        """An evaluation of which nothing could be had.
+
+        Args:
+          reason: why.
+          seed: as it was given.
+          samples: as they were given.
+        """
+        nothing = Estimate.unavailable(reason)
+        return Evaluation(*[nothing] * 8, {}, seed, samples)
+
     @property
     def provenance(self) -> dict[str, object]:
         """Versions, device, dtype, seed and samples."""

@@ -1,0 +1,342 @@
+"""The whole chain: train a score model, sample with it, and account for every error of the sampler.
+
+One run of gradient descent gives a budget at each chosen step. The trained score enters the laws as
+any other score: affine ones in closed form, any score on the line by its density, particles else.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, final
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from design_space import checks
+from design_space.arrays import Array, Float, Int, float64, is_concrete, named_key
+from design_space.errors.decomposition import (
+    LossTerms,
+    loss_decomposition,
+    population_terms,
+)
+from design_space.errors.discretization import summed
+from design_space.errors.training import level_excesses
+from design_space.evaluate import Evaluation, evaluate
+from design_space.numerics.estimate import Estimate
+from design_space.schedules.schedule import Schedule
+from design_space.scores.model import AbstractModel
+from design_space.targets.base import AbstractTarget
+from design_space.training.objective import DenoisingData, denoising_data
+from design_space.training.population import (
+    PopulationSolvable,
+    loss_floor,
+    population_solvable,
+)
+from design_space.training.runs import Run, chosen_steps, closed_form_run, simulated_run
+from design_space.training.solvable import solvable
+from design_space.training.train import Progress
+from design_space.weightings.base import AbstractWeighting
+
+METHODS = ("auto", "closed form", "simulated")
+"""How the weights along a run are had; "auto" takes the closed form where there is one."""
+
+POPULATION = "population"
+"""In place of a number of samples: gradient descent on the population loss."""
+
+Told = Callable[[str, int, int], None]
+"""Is told what is being done, how much of it is done, and of how much."""
+
+
+@final
+class TrainedEvaluation(eqx.Module):
+    """The error budgets of a design along the training of its score, all from one run.
+
+    Attributes:
+      steps: the chosen steps of gradient descent, shape [chosen].
+      budgets: the error budget of the sampler with the score of each chosen step; not available,
+        with the reason, from where the run diverged.
+      models: the score at each chosen step.
+      losses: the loss that was descended on, at each chosen step, shape [chosen].
+      excesses: the population loss above its floor, at each chosen step.
+      floor: the floor of the population loss, -C_bar.
+      terms: the parts of the score error in Theorem 3 at each chosen step; None where they are
+        not known exactly.
+      learning_rate: h.
+      stability_limit: 2/lambda_max: of the loss where it is a square, else at initialization.
+      diverged_at: a step by which the run was found to diverge; -1 if it was not.
+      method: "closed form" or "simulated".
+      samples: number of data points, or "population".
+    """
+
+    steps: Int[Array, " chosen"]
+    budgets: tuple[Evaluation, ...]
+    models: tuple[AbstractModel, ...]
+    losses: Float[Array, " chosen"]
+    excesses: tuple[Estimate, ...]
+    floor: Estimate
+    terms: tuple[LossTerms, ...] | None
+    learning_rate: Float[Array, ""]
+    stability_limit: Float[Array, ""]
+    diverged_at: Int[Array, ""]
+    method: str = eqx.field(static=True)
+    samples: int | str = eqx.field(static=True)
+
+    @property
+    def last(self) -> Evaluation:
+        """The budget at the last chosen step."""
+        return self.budgets[-1]
+
+    @property
+    def score(self) -> AbstractModel:
+        """The score at the last chosen step."""
+        return self.models[-1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON contract: that of the budget at the last step, and `training` beside it."""
+        row = self.last.to_dict()
+        row["training"] = {
+            "method": self.method,
+            "samples": self.samples,
+            "steps": self.steps.tolist(),
+            "learning_rate": float(self.learning_rate),
+            "stability_limit": float(self.stability_limit),
+            "diverged_at": None if self.diverged_at < 0 else int(self.diverged_at),
+            "floor": self.floor.to_dict(),
+            "losses": self.losses.tolist(),
+            "budgets": [self._entry(i) for i in range(len(self.budgets))],
+        }
+        return row
+
+    def _entry(self, i: int) -> dict[str, Any]:
+        """One chosen step as plain data."""
+        entry = self.budgets[i].to_dict()
+        del entry["provenance"]
+        entry |= {
+            "step": int(self.steps[i]),
+            "loss": float(self.losses[i]),
+            "excess": self.excesses[i].to_dict(),
+        }
+        if self.terms is not None:
+            parts = ("train", "generalization", "estimation", "approximation")
+            entry["terms"] = {name: getattr(self.terms[i], name).to_dict() for name in parts}
+        return entry
+
+
+def training_data(
+    target: AbstractTarget,
+    schedule: Schedule,
+    weighting: AbstractWeighting,
+    samples: int,
+    *,
+    seed: int = 0,
+    dtype: Any = "float64",
+) -> DenoisingData:
+    """Draws the points and the noise of an empirical loss.
+
+    Args:
+      target: the data law.
+      schedule: gives the levels sigma_1 < ... < sigma_N.
+      weighting: gives beta_j.
+      samples: number n of points.
+      seed: seed of both.
+      dtype: "float32" or "float64", the number type of training.
+
+    Raises:
+      ValueError: if a number is out of its domain.
+    """
+    checks.count("samples", samples)
+    key = jax.random.key(checks.count("seed", seed, least=0))
+    points = target.sample(named_key(key, "training points"), samples)
+    return denoising_data(points, schedule, weighting, named_key(key, "training noise"), dtype)
+
+
+def evaluate_training(
+    target: AbstractTarget,
+    schedule: Schedule,
+    weighting: AbstractWeighting,
+    model: AbstractModel,
+    *,
+    steps: Any = 1000,
+    samples: int | str = 100,
+    data: DenoisingData | None = None,
+    learning_rate: Any = "auto",
+    method: str = "auto",
+    seed: int = 0,
+    draws: int = 4096,
+    checkpoint: str | Path | None = None,
+    progress: Told | None = None,
+) -> TrainedEvaluation:
+    """Trains a score model by full-batch gradient descent and evaluates the sampler on the way.
+
+    For Gaussian data and models affine in x and in their weights every number is in closed form,
+    and the whole function may be traced (jit, vmap) in the data, the numbers of the design, the
+    steps and the learning rate; where a traced run diverges its numbers are NaN.
+
+    Args:
+      target: the data law.
+      schedule: the noise schedule of training and of the sampler.
+      weighting: gives the total weighting beta_j of the loss.
+      model: the initial model.
+      steps: the steps of gradient descent at which a budget is wanted, ascending; one number for
+        the end of the run only.
+      samples: number n of points drawn from the target; "population" for gradient descent on the
+        population loss, where that is solvable.
+      data: points and noise of your own in place of drawn ones (`denoising_data`).
+      learning_rate: above 0; "auto", half of the stability limit; or "printed", Theorem 1's.
+      method: "closed form", "simulated", or "auto": the closed form where there is one.
+      seed: seed of the data, and of what can only be sampled.
+      draws: Monte-Carlo draws per noise level then, at least 64.
+      checkpoint: a file NAME.npz of a simulated run: the piece up to each chosen step is kept in
+        NAME-STEP.npz, and a run that was killed goes on from there.
+      progress: told what is being done, how much of it is done, and of how much.
+
+    Returns:
+      The budgets at the chosen steps, with losses, excesses and learning rate. From where the run
+      diverged they are not available, with the reason.
+
+    Raises:
+      ValueError: if an argument is out of its domain, or two cannot be combined.
+      MemoryError: if the run does not fit into memory.
+    """
+    float64(0.0)
+    chosen, how = chosen_steps(steps), _method(model, method, samples, data, checkpoint)
+    if samples != POPULATION and data is None:
+        dtype = model.weights()[0].dtype
+        data = training_data(target, schedule, weighting, int(samples), seed=seed, dtype=dtype)
+    key = named_key(jax.random.key(seed), "population")
+    population = _population(target, schedule, weighting, model, key, draws, samples, how)
+    if how == "simulated":
+        told = None if progress is None else _steps_told(progress)
+        assert data is not None  # _method refuses the population loss here
+        at = np.asarray(chosen)
+        run = simulated_run(model, data, at, learning_rate, checkpoint=checkpoint, progress=told)
+    else:
+        solution = population if data is None else solvable(model, data)
+        assert solution is not None
+        run = closed_form_run(solution, chosen, learning_rate, data)
+    floor = summed(loss_floor(target, schedule, weighting, key=key, samples=draws))
+    budgets = _budgets(target, schedule, run, seed, draws, progress)
+    return TrainedEvaluation(
+        run.steps,
+        budgets,
+        run.models,
+        run.losses,
+        tuple(_excess(budget, schedule, weighting) for budget in budgets),
+        floor,
+        _terms(run, population),
+        run.learning_rate,
+        run.stability_limit,
+        run.diverged_at,
+        how,
+        POPULATION if data is None else data.points.shape[0],
+    )
+
+
+def _method(
+    model: AbstractModel,
+    method: str,
+    samples: Any,
+    data: DenoisingData | None,
+    checkpoint: Any,
+) -> str:
+    """How the run is had; refuses what cannot be combined."""
+    checks.one_of("method", method, METHODS)
+    if isinstance(samples, str) and samples != POPULATION:
+        raise checks.refusal("samples", samples, 'a whole number or "population"', "give a number")
+    how = method if method != "auto" else "closed form" if model.is_linear else "simulated"
+    if how == "closed form" and not model.is_linear:
+        remedy = 'take method = "simulated"'
+        raise checks.refusal("method", how, "for models affine in their weights only", remedy)
+    if samples == POPULATION and data is not None:
+        raise checks.refusal("samples", samples, "a number beside data", "leave samples out")
+    if samples == POPULATION and how == "simulated":
+        domain = "a number of samples: a simulated run needs data"
+        raise checks.refusal(
+            "samples", samples, domain, "draw many, or take a model affine in its weights"
+        )
+    if how == "closed form" and checkpoint is not None:
+        domain = "absent in closed form: nothing is run"
+        raise checks.refusal(
+            "checkpoint", str(checkpoint), domain, 'remove it, or take method = "simulated"'
+        )
+    return how
+
+
+def _population(
+    target: AbstractTarget,
+    schedule: Schedule,
+    weighting: AbstractWeighting,
+    model: AbstractModel,
+    key: Any,
+    draws: int,
+    samples: Any,
+    how: str,
+) -> PopulationSolvable | None:
+    """Gradient descent on the population loss, where it is solvable; refused if it must be."""
+    sigma = schedule.forward_sigmas[1]
+    simple = model.is_linear and model.row(target.mean(), sigma) is not None
+    integrable = target.dim == 1 and model.kinks(sigma) is not None
+    known = simple and (model.affine(sigma) is not None or integrable)
+    if samples != POPULATION and (how == "simulated" or not known):
+        return None
+    return population_solvable(model, target, schedule, weighting, key=key, samples=draws)
+
+
+def _steps_told(progress: Told) -> Callable[[Progress], None]:
+    return lambda found: progress("gradient descent steps", found.done, found.total)
+
+
+def _budgets(
+    target: AbstractTarget,
+    schedule: Schedule,
+    run: Run,
+    seed: int,
+    draws: int,
+    progress: Told | None,
+) -> tuple[Evaluation, ...]:
+    """The budget at each chosen step."""
+    found, count = [], len(run.models)
+    for i, model in enumerate(run.models):
+        if is_concrete(run.lost) and bool(run.lost[i]):
+            found.append(Evaluation.unavailable(_divergence(run), seed, draws))
+        else:
+            budget = evaluate(target, schedule, model, seed=seed, samples=draws)
+            found.append(_masked(budget, run.lost[i]))
+        if progress is not None:
+            progress("error budgets", i + 1, count)
+    return tuple(found)
+
+
+def _masked(budget: Evaluation, lost: Array) -> Evaluation:
+    """The budget, with NaN in place of every number where a traced run has diverged."""
+    if is_concrete(lost):
+        return budget
+    return jax.tree.map(lambda leaf: jnp.where(lost, jnp.nan, leaf), budget)
+
+
+def _divergence(run: Run) -> str:
+    limit, rate = float(run.stability_limit), float(run.learning_rate)
+    return (
+        f"training diverged, or lost every active neuron, by step {int(run.diverged_at)}: "
+        f"learning_rate = {rate:.4g}, and gradient descent is stable below 2/lambda_max = "
+        f'{limit:.4g}; take "auto" ({limit / 2:.4g}) or less'
+    )
+
+
+def _excess(budget: Evaluation, schedule: Schedule, weighting: AbstractWeighting) -> Estimate:
+    """The population excess of the score of a budget."""
+    if budget.score.reason is not None:
+        return budget.score
+    return summed(level_excesses(budget.score_steps, schedule, weighting))
+
+
+def _terms(run: Run, population: PopulationSolvable | None) -> tuple[LossTerms, ...] | None:
+    """The parts of the score error at each chosen step, where both losses are squares."""
+    if population is None or run.solution is None:
+        return None
+    rate = run.learning_rate
+    if isinstance(run.solution, PopulationSolvable):
+        return tuple(population_terms(run.solution, step, rate) for step in run.steps)
+    parts = loss_decomposition(run.solution, population)
+    return tuple(parts.at(step, rate) for step in run.steps)
