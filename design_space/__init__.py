@@ -17,10 +17,14 @@ if TYPE_CHECKING:  # what editors and type checkers see of the lazy names
     from design_space.evaluate import evaluate as evaluate
     from design_space.numerics.estimate import Estimate as Estimate
     from design_space.optimal.path import path_optimal as path_optimal
+    from design_space.optimal.score_optimal import score_optimal as score_optimal
+    from design_space.optimal.tangent import tangent as tangent
     from design_space.sampling.simulate import simulate as simulate
     from design_space.schedules.named import edm as edm
     from design_space.schedules.named import schedule as schedule
     from design_space.schedules.named import song as song
+    from design_space.schedules.published import align_your_steps as align_your_steps
+    from design_space.schedules.published import beta_quantiles as beta_quantiles
     from design_space.schedules.schedule import Schedule as Schedule
     from design_space.scores.affine import AffineScore as AffineScore
     from design_space.scores.exact import exact_score as exact_score
@@ -52,6 +56,8 @@ _HOMES = {
     "Gaussian": "design_space.targets.gaussian",
     "GaussianMixture": "design_space.targets.mixture",
     "Schedule": "design_space.schedules.schedule",
+    "align_your_steps": "design_space.schedules.published",
+    "beta_quantiles": "design_space.schedules.published",
     "denoising_data": "design_space.training.objective",
     "edm": "design_space.schedules.named",
     "empirical_loss": "design_space.training.objective",
@@ -69,11 +75,13 @@ _HOMES = {
     "relu_network": "design_space.scores.relu_network",
     "scaled_score": "design_space.scores.perturbed",
     "schedule": "design_space.schedules.named",
+    "score_optimal": "design_space.optimal.score_optimal",
     "shared_affine": "design_space.scores.linear",
     "shifted_score": "design_space.scores.perturbed",
     "simulate": "design_space.sampling.simulate",
     "solvable": "design_space.training.solvable",
     "song": "design_space.schedules.named",
+    "tangent": "design_space.optimal.tangent",
     "train": "design_space.training.train",
     "train_ensemble": "design_space.training.train",
     "two_layer": "design_space.scores.two_layer",
@@ -89,6 +97,8 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "Schedule",
+    "align_your_steps",
+    "beta_quantiles",
     "denoising_data",
     "edm",
     "empirical_loss",
@@ -106,11 +116,13 @@ __all__ = [
     "relu_network",
     "scaled_score",
     "schedule",
+    "score_optimal",
     "shared_affine",
     "shifted_score",
     "simulate",
     "solvable",
     "song",
+    "tangent",
     "train",
     "train_ensemble",
     "two_layer",

@@ -9,6 +9,7 @@ import numpy as np
 
 from design_space import checks
 from design_space.schedules.named import TIMES, VARIANCES
+from design_space.schedules.published import MAPS, TABLES
 
 LATER_SECTIONS = ("guidance", "model", "sweep", "training", "weighting")
 """Sections of the contract that belong to releases after this one."""
@@ -143,6 +144,8 @@ _RANGE = {
     "rho": Key(read_positive, "above 0", False, 7.0),
 }
 
+_ENDS = {name: key for name, key in _RANGE.items() if name != "rho"}
+
 PAIR = "variance and time"
 """The form of [schedule] that has no kind, but names a variance and a time schedule."""
 
@@ -169,6 +172,20 @@ GRAMMAR: dict[str, dict[str, dict[str, Key]]] = {
         "edm": _RANGE,
         "song": _RANGE,
         "path-optimal": _RANGE,
+        "score-optimal": {**_ENDS, "velocity": Key(read_number, "a number", False, 1.0)},
+        "tangent": {"data_std": Key(read_positive, "above 0"), **_ENDS},
+        "beta": {
+            "alpha": Key(read_positive, "above 0", False, 0.6),
+            "beta": Key(read_positive, "above 0", False, 0.6),
+            "map": Key(read_name(*MAPS), "one of " + quoted(MAPS), False, "vp"),
+            **_ENDS,
+        },
+        "align-your-steps": {
+            "table": Key(read_name(*TABLES), "one of " + quoted(TABLES), False, "sd15"),
+            "steps": _RANGE["steps"],
+            "sigma_min": Key(read_positive, "above 0", False),
+            "sigma_max": Key(read_positive, "above 0", False),
+        },
         "custom": {
             "sigmas": Key(read_array(1), "a list of numbers, from large to small"),
             "exponent": Key(read_positive, "above 0", False, 1.0),

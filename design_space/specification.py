@@ -12,7 +12,10 @@ import numpy as np
 
 from design_space import checks, grammar
 from design_space.optimal.path import path_optimal
+from design_space.optimal.score_optimal import score_optimal
+from design_space.optimal.tangent import tangent
 from design_space.schedules.named import edm, schedule, song
+from design_space.schedules.published import align_your_steps, beta_quantiles
 from design_space.schedules.schedule import Schedule
 from design_space.schedules.variance import Power
 from design_space.scores.affine import AffineScore
@@ -101,20 +104,8 @@ class Specification(eqx.Module):
         return self._target
 
     def schedule(self) -> Schedule:
-        """The noise schedule; for kind "path-optimal" this computes it from the target."""
-        fields = {k: v for k, v in self.sections["schedule"].items() if k != "kind"}
-        match self.sections["schedule"]["kind"]:
-            case "edm":
-                return edm(**fields)
-            case "song":
-                return song(fields["steps"], fields["sigma_min"], fields["sigma_max"])
-            case "path-optimal":
-                low, high = fields["sigma_min"], fields["sigma_max"]
-                return path_optimal(self._target, fields["steps"], low, high)
-            case "custom":
-                return Schedule.from_sigmas(fields["sigmas"], Power(fields["exponent"]))
-            case _:
-                return schedule(**fields)
+        """The noise schedule; kinds that end in "-optimal" compute it from the target."""
+        return _build_schedule(self.sections["schedule"], self._target)
 
     def score(self, grid: Schedule | None = None) -> AbstractScore:
         """The score that the sampler uses.
@@ -189,8 +180,15 @@ def _count_steps(fields: Mapping[str, Any]) -> int:
 def _check_schedule(fields: Mapping[str, Any]) -> None:
     """Checks what the grammar cannot: the order of the noise levels."""
     if fields["kind"] != "custom":
-        low, high = fields["sigma_min"], fields["sigma_max"]
-        checks.ordered("schedule.sigma_min", low, "schedule.sigma_max", high)
+        ends = ("sigma_min", "sigma_max")
+        missing = [name for name in ends if name not in fields]
+        if not missing:
+            low, high = (fields[name] for name in ends)
+            checks.ordered("schedule.sigma_min", low, "schedule.sigma_max", high)
+        elif len(missing) == 1:  # a table keeps its own ends, or is stretched to both others
+            domain = "given together with the other end"
+            remedy = "give both, or neither to keep the ends of the table"
+            raise grammar.missing(f"schedule.{missing[0]}", domain, remedy)
         return
     field, sigmas = "schedule.sigmas", fields["sigmas"]
     if len(sigmas) < 2:
@@ -219,6 +217,30 @@ def _check_score(fields: Mapping[str, Any], steps: int, dim: int) -> None:
         if array.shape[1:] not in {(), (dim,), (dim, dim)}:
             domain = f"made of entries of the target's dimension, {dim}"
             raise checks.refusal(f"shape of score.{name}", array.shape, domain, "match the target")
+
+
+def _build_schedule(fields: Mapping[str, Any], target: AbstractTarget) -> Schedule:
+    given = {key: value for key, value in fields.items() if key != "kind"}
+    ends = {key: given[key] for key in ("steps", "sigma_min", "sigma_max") if key in given}
+    match fields["kind"]:
+        case "edm":
+            return edm(**given)
+        case "song":
+            return song(**ends)
+        case "tangent":
+            return tangent(**given)
+        case "beta":
+            return beta_quantiles(**given)
+        case "align-your-steps":
+            return align_your_steps(**given)
+        case "path-optimal":
+            return path_optimal(target, **ends)
+        case "score-optimal":
+            return score_optimal(target, **given)
+        case "custom":
+            return Schedule.from_sigmas(given["sigmas"], Power(given["exponent"]))
+        case _:
+            return schedule(**given)
 
 
 def _build_target(fields: Mapping[str, Any], folder: Path) -> AbstractTarget:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from reference.precision import exact, mp
 
-from design_space.optimal.tangent import tangent_sigmas
+from design_space.optimal.tangent import tangent, tangent_sigmas
+from design_space.schedules.named import schedule
 
 CASES = [(0.25, 0.002, 80.0), (1.0, 0.1, 3.0), (400.0, 0.5, 80.0)]
 
@@ -68,3 +69,27 @@ def test_numbers_may_be_traced():
     step = 1e-6
     near = [float(tangent_sigmas(1 + s * step, 2, 0.1, 3.0)[1]) for s in (-1, 1)]
     np.testing.assert_allclose(slope, (near[1] - near[0]) / (2 * step), rtol=1e-8)
+
+
+def test_the_schedule_has_these_levels():
+    found = tangent(0.5, 12)
+    np.testing.assert_array_equal(found.backward_sigmas, tangent_sigmas(0.25, 12, 0.002, 80.0))
+    np.testing.assert_array_equal(found.backward_times, found.backward_sigmas)
+
+
+def test_unit_scale_is_the_cosine_schedule():
+    expected = schedule(time="cosine", steps=9).backward_sigmas
+    np.testing.assert_allclose(tangent(1.0, 9).backward_sigmas, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0.0, 5), "data_std = 0.0: must be above 0"),
+        ((1.0, 0), "steps = 0: must be a whole number"),
+        ((1.0, 5, 2.0, 1.0), "sigma_min = 2.0: must be below sigma_max"),
+    ],
+)
+def test_bad_input_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        tangent(*arguments)

@@ -126,13 +126,14 @@ class ScheduleContract:
     """`schedule` is the object, `twin_sigma(j)` the noise level of forward index j as an mpf."""
 
     schedule = None
+    tolerance = 60 * EPS
 
     def twin_sigma(self, j):
         raise NotImplementedError
 
     def test_sigmas_are_the_twin(self):
         truths = [self.twin_sigma(j) for j in range(self.schedule.steps + 1)]
-        assert relative_error(self.schedule.forward_sigmas, truths) < 60 * EPS
+        assert relative_error(self.schedule.forward_sigmas, truths) < self.tolerance
 
     def test_times_and_sigmas_agree(self):
         sigmas = jax.vmap(self.schedule.variance.sigma)(self.schedule.forward_times)
