@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from design_space.arrays import Array, Float
+from design_space.numerics.small_svd import SHORT, small_svd
 
 
 def _one_at_a_time(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,9 +70,10 @@ def svd(
     """U, s (descending) and V^T of the reduced singular value decomposition U diag(s) V^T.
 
     Args:
-      matrix: one matrix; batch with jax.vmap.
+      matrix: one matrix; batch with jax.vmap. With a very short side it is decomposed without
+        LAPACK.
     """
-    return _svd(matrix)
+    return small_svd(matrix) if min(matrix.shape) <= SHORT else _svd(matrix)
 
 
 def solve(matrix: Float[Array, "size size"], right: Float[Array, " size"]) -> Float[Array, " size"]:
