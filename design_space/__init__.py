@@ -20,6 +20,9 @@ if TYPE_CHECKING:  # what editors and type checkers see of the lazy names
     from design_space.optimal.score_optimal import score_optimal as score_optimal
     from design_space.optimal.tangent import tangent as tangent
     from design_space.sampling.simulate import simulate as simulate
+    from design_space.pipeline import TrainedEvaluation as TrainedEvaluation
+    from design_space.pipeline import evaluate_training as evaluate_training
+    from design_space.pipeline import training_data as training_data
     from design_space.schedules.named import edm as edm
     from design_space.schedules.named import schedule as schedule
     from design_space.schedules.named import song as song
@@ -58,10 +61,12 @@ _HOMES = {
     "Schedule": "design_space.schedules.schedule",
     "align_your_steps": "design_space.schedules.published",
     "beta_quantiles": "design_space.schedules.published",
+    "TrainedEvaluation": "design_space.pipeline",
     "denoising_data": "design_space.training.objective",
     "edm": "design_space.schedules.named",
     "empirical_loss": "design_space.training.objective",
     "evaluate": "design_space.evaluate",
+    "evaluate_training": "design_space.pipeline",
     "exact_score": "design_space.scores.exact",
     "function_score": "design_space.scores.function",
     "host_score": "design_space.scores.function",
@@ -84,6 +89,7 @@ _HOMES = {
     "tangent": "design_space.optimal.tangent",
     "train": "design_space.training.train",
     "train_ensemble": "design_space.training.train",
+    "training_data": "design_space.pipeline",
     "two_layer": "design_space.scores.two_layer",
     "weightings": "design_space.weightings",
 }
@@ -99,10 +105,12 @@ __all__ = [
     "Schedule",
     "align_your_steps",
     "beta_quantiles",
+    "TrainedEvaluation",
     "denoising_data",
     "edm",
     "empirical_loss",
     "evaluate",
+    "evaluate_training",
     "exact_score",
     "function_score",
     "host_score",
@@ -125,6 +133,7 @@ __all__ = [
     "tangent",
     "train",
     "train_ensemble",
+    "training_data",
     "two_layer",
     "weightings",
 ]

@@ -132,12 +132,17 @@ def evaluate(
     ] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write CSV.")] = None,
     latex: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write LaTeX.")] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npz", help="Keep a simulated training here, and resume it."),
+    ] = None,
 ) -> None:
     """One design -> its error budget, and the bounds beside it."""
     prepare_jax()
     from design_space.commands.evaluate import run
 
-    run(spec, overrides or [], as_json=as_json, seed=seed, samples=samples, csv=csv, latex=latex)
+    wanted = {"csv": csv, "latex": latex, "checkpoint": checkpoint}
+    run(spec, overrides or [], as_json=as_json, seed=seed, samples=samples, **wanted)
 
 
 @app.command()

@@ -1,140 +1,41 @@
 """The keys that each kind of section of a specification takes, and how each is read."""
 
 import difflib
-from collections.abc import Callable, Mapping
-from numbers import Real as RealNumber
-from typing import Any, NamedTuple
-
-import numpy as np
+from collections.abc import Mapping
+from typing import Any
 
 from design_space import checks
+from design_space.readers import (
+    Key,
+    missing,
+    quoted,
+    read_array,
+    read_count,
+    read_flag,
+    read_name,
+    read_nonnegative,
+    read_number,
+    read_points,
+    read_positive,
+    read_rate,
+    read_samples,
+    read_seed,
+    read_steps,
+    read_text,
+)
 from design_space.schedules.named import TIMES, VARIANCES
 from design_space.schedules.published import MAPS, TABLES
+from design_space.scores.model import DTYPES
+from design_space.training.runs import METHODS
 
-LATER_SECTIONS = ("guidance", "model", "sweep", "training", "weighting")
+LATER_SECTIONS = ("guidance", "sweep")
 """Sections of the contract that belong to releases after this one."""
 
 LATER_KINDS = {
     "schedule": ("marginal-optimal",),
-    "score": ("trained",),
     "sampler": ("euler-maruyama", "ode-euler", "heun", "churn"),
 }
 """Kinds of the contract that belong to releases after this one."""
-
-
-class Key(NamedTuple):
-    """One key of a section: how its value is read, what it may be, and what stands in for it."""
-
-    read: Callable[[str, Any], Any]
-    domain: str
-    required: bool = True
-    default: Any = None
-
-
-def missing(field: str, domain: str, remedy: str) -> ValueError:
-    """Builds the message for a field that is not there.
-
-    Args:
-      field: dotted path of the field.
-      domain: what it must be.
-      remedy: what to do, as an instruction.
-    """
-    return ValueError(f"{field} is missing: must be {domain}; {remedy}")
-
-
-def quoted(names: Any) -> str:
-    """Lists names as TOML strings: `"a", "b"`."""
-    return ", ".join(f'"{name}"' for name in sorted(names))
-
-
-def read_number(field: str, value: Any) -> float:
-    """Reads one finite number; whole numbers count, truth values and strings do not.
-
-    Raises:
-      ValueError: if `value` is anything else.
-    """
-    if isinstance(value, bool) or not isinstance(value, RealNumber):
-        raise checks.refusal(field, value, "a number", "give one number, without quotes")
-    return float(checks.finite(field, value))
-
-
-def read_positive(field: str, value: Any) -> float:
-    """Reads one finite number above zero."""
-    return float(checks.positive(field, read_number(field, value)))
-
-
-def read_nonnegative(field: str, value: Any) -> float:
-    """Reads one finite number of at least zero."""
-    return float(checks.nonnegative(field, read_number(field, value)))
-
-
-def read_count(field: str, value: Any) -> int:
-    """Reads one whole number of at least 1."""
-    return checks.count(field, value)
-
-
-def read_text(field: str, value: Any) -> str:
-    """Reads one string.
-
-    Raises:
-      ValueError: if `value` is anything else.
-    """
-    if not isinstance(value, str):
-        raise checks.refusal(field, value, "a string", "put it in quotes")
-    return value
-
-
-def read_name(*allowed: str) -> Callable[[str, Any], str]:
-    """Makes a reader of one string out of `allowed`."""
-
-    def read(field: str, value: Any) -> str:
-        return checks.one_of(field, read_text(field, value), allowed)
-
-    return read
-
-
-_SHAPES = {1: "a list of numbers", 2: "a list of lists of numbers", 3: "a list of matrices"}
-
-
-def read_array(*ranks: int) -> Callable[[str, Any], np.ndarray]:
-    """Makes a reader of nested lists (or an array) of finite numbers, of one of the given ranks."""
-    shapes = " or ".join(_SHAPES[rank] for rank in ranks)
-
-    def read(field: str, value: Any) -> np.ndarray:
-        if not isinstance(value, list | tuple | np.ndarray):
-            raise checks.refusal(field, value, shapes, "put it in brackets")
-        _refuse_odd_entries(field, value)
-        try:
-            array = np.asarray(value, dtype=np.float64)
-        except ValueError as error:
-            remedy = "make its rows equally long"
-            raise checks.refusal(field, value, shapes, remedy) from error
-        if array.size == 0:
-            raise checks.refusal(field, value, shapes + ", not empty", "give at least one entry")
-        if array.ndim not in ranks:
-            raise checks.refusal(field, value, shapes, "check the brackets")
-        return checks.numbers(field, array)
-
-    return read
-
-
-def _refuse_odd_entries(field: str, value: Any) -> None:
-    """Refuses strings, truth values and tables anywhere inside nested lists."""
-    if isinstance(value, list | tuple):
-        for position, entry in enumerate(value):
-            _refuse_odd_entries(f"{field}[{position}]", entry)
-    elif not isinstance(value, np.ndarray):
-        read_number(field, value)
-
-
-def read_points(field: str, value: Any) -> Any:
-    """Reads the points of an empirical target: lists of numbers, or the name of a file."""
-    if isinstance(value, str):
-        if not value.endswith((".npy", ".csv")):
-            domain = "a list of points or the name of a .npy or .csv file"
-            raise checks.refusal(field, value, domain, "save the points as .npy or .csv")
-        return value
-    return read_array(2)(field, value)
 
 
 _RANGE = {
@@ -148,6 +49,21 @@ _ENDS = {name: key for name, key in _RANGE.items() if name != "rho"}
 
 PAIR = "variance and time"
 """The form of [schedule] that has no kind, but names a variance and a time schedule."""
+
+SETTINGS = "settings"
+"""The form of [training], which has no kinds."""
+
+TRAINED_SECTIONS = ("weighting", "model", "training")
+"""Sections that a score of kind "trained" asks for, and no other."""
+
+_FLAG = "true or false"
+_POINTWISE = {"pointwise": Key(read_flag, _FLAG, False, False)}
+_MODEL = {
+    "preconditioned": Key(read_flag, _FLAG, False, False),
+    "sigma_data": Key(read_positive, "above 0", False),
+    "dtype": Key(read_name(*DTYPES), "one of " + quoted(DTYPES), False, "float64"),
+}
+_WIDTH = {"width": Key(read_count, "a whole number of at least 1", False, 64)}
 
 GRAMMAR: dict[str, dict[str, dict[str, Key]]] = {
     "target": {
@@ -204,8 +120,51 @@ GRAMMAR: dict[str, dict[str, dict[str, Key]]] = {
             "slopes": Key(read_array(1, 2, 3), "a list with one slope per step of the sampler"),
             "intercepts": Key(read_array(2), "a list with one vector per step", False),
         },
+        "trained": {},
     },
     "sampler": {"frozen": {}},
+    "weighting": {
+        "edm": {
+            "p_mean": Key(read_number, "a number", False, -1.2),
+            "p_std": Key(read_positive, "above 0", False, 1.2),
+            "sigma_data": Key(read_positive, "above 0", False, 0.5),
+            **_POINTWISE,
+        },
+        "song": _POINTWISE,
+        "uniform": {},
+        "min-snr": {"gamma": Key(read_positive, "above 0", False, 5.0)},
+        "p2": {
+            "gamma": Key(read_nonnegative, "at least 0", False, 1.0),
+            "k": Key(read_positive, "above 0", False, 1.0),
+        },
+        "custom": {
+            "values": Key(read_array(1), "a list with one number per level, noise ascending"),
+        },
+    },
+    "model": {
+        "affine": {
+            "scales": Key(read_array(1), "a list of numbers of at least 0", False),
+            "intercept": Key(read_flag, _FLAG, False, True),
+            **_MODEL,
+        },
+        "features": {**_WIDTH, "bias": Key(read_flag, _FLAG, False, False), **_MODEL},
+        "two-layer": {**_WIDTH, "both": Key(read_flag, _FLAG, False, False), **_MODEL},
+        "relu": {
+            **_WIDTH,
+            "depth": Key(read_count, "a whole number of at least 1", False, 1),
+            **_MODEL,
+        },
+    },
+    "training": {
+        SETTINGS: {
+            "samples": Key(read_samples, 'a whole number or "population"', False, 100),
+            "steps": Key(read_count, "a whole number of at least 1", False, 1000),
+            "learning_rate": Key(read_rate, "a number or a rule", False, "auto"),
+            "seed": Key(read_seed, "a whole number of at least 0", False, 0),
+            "budgets": Key(read_steps, "a list of whole numbers", False),
+            "method": Key(read_name(*METHODS), "one of " + quoted(METHODS), False, "auto"),
+        },
+    },
 }
 
 DEFAULT_KINDS = {"score": "exact", "sampler": "frozen"}
@@ -227,7 +186,14 @@ def read_sections(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for name, value in given.items():
         if name not in GRAMMAR:
             raise _unknown_section(name, value)
-    return {name: _read_section(name, given) for name in GRAMMAR}
+    read = {n: _read_section(n, given) for n in GRAMMAR if n not in TRAINED_SECTIONS}
+    if read["score"]["kind"] == "trained":
+        return read | {name: _read_section(name, given) for name in TRAINED_SECTIONS}
+    for name in TRAINED_SECTIONS:
+        if name in given:
+            domain = 'absent unless score.kind = "trained"'
+            raise checks.refusal(name, given[name], domain, f"set that, or remove [{name}]")
+    return read
 
 
 def _unknown_section(name: str, value: Any) -> ValueError:
@@ -249,8 +215,11 @@ def _read_section(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
     if table is None and section in DEFAULT_KINDS:
         table = {"kind": DEFAULT_KINDS[section]}
     if table is None:
-        kinds = quoted(set(GRAMMAR[section]) - {PAIR})
-        raise missing(section, f"a section with kind = one of {kinds}", f"add [{section}]")
+        kinds = quoted(set(GRAMMAR[section]) - {PAIR, SETTINGS})
+        form = f"a section with kind = one of {kinds}" if kinds else "a section"
+        if section in TRAINED_SECTIONS:
+            form += ', since score.kind = "trained"'
+        raise missing(section, form, f"add [{section}]")
     if not isinstance(table, Mapping):
         raise checks.refusal(section, table, "a table", f"write [{section}] and its keys below it")
     kind = _kind(section, table)
@@ -262,7 +231,9 @@ def _read_section(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _kind(section: str, table: Mapping[str, Any]) -> str:
     """The kind of a section; for a schedule without one, the pair of variance and time."""
-    kinds = sorted(set(GRAMMAR[section]) - {PAIR})
+    kinds = sorted(set(GRAMMAR[section]) - {PAIR, SETTINGS})
+    if not kinds:
+        return SETTINGS
     field, domain = f"{section}.kind", f"one of {quoted(kinds)}"
     if section == "schedule":
         domain += ", or absent with variance and time given"
@@ -283,9 +254,10 @@ def _refuse_unknown_keys(
     section: str, kind: str, table: Mapping[str, Any], keys: Mapping[str, Key]
 ) -> None:
     for name, value in table.items():
-        if name != "kind" and name not in keys:
+        if (name != "kind" or kind == SETTINGS) and name not in keys:
             takes = ", ".join(keys) or "nothing else"
-            form = "given by variance and time" if kind == PAIR else f'of kind "{kind}"'
+            forms = {PAIR: "given by variance and time", SETTINGS: "section"}
+            form = forms.get(kind, f'of kind "{kind}"')
             domain = f"one of the keys of a {section} {form} ({takes})"
             remedy = _spelling(name, keys, "remove it")
             raise checks.refusal(f"{section}.{name}", value, domain, remedy)

@@ -26,6 +26,7 @@ from design_space.evaluate import Evaluation, evaluate
 from design_space.numerics.estimate import Estimate
 from design_space.schedules.schedule import Schedule
 from design_space.scores.model import AbstractModel
+from design_space.specification import Specification
 from design_space.targets.base import AbstractTarget
 from design_space.training.objective import DenoisingData, denoising_data
 from design_space.training.population import (
@@ -33,13 +34,10 @@ from design_space.training.population import (
     loss_floor,
     population_solvable,
 )
-from design_space.training.runs import Run, chosen_steps, closed_form_run, simulated_run
+from design_space.training.runs import METHODS, Run, chosen_steps, closed_form_run, simulated_run
 from design_space.training.solvable import solvable
 from design_space.training.train import Progress
 from design_space.weightings.base import AbstractWeighting
-
-METHODS = ("auto", "closed form", "simulated")
-"""How the weights along a run are had; "auto" takes the closed form where there is one."""
 
 POPULATION = "population"
 """In place of a number of samples: gradient descent on the population loss."""
@@ -230,6 +228,56 @@ def evaluate_training(
         run.diverged_at,
         how,
         POPULATION if data is None else data.points.shape[0],
+    )
+
+
+def evaluate_specification(
+    design: Specification,
+    *,
+    seed: int = 0,
+    draws: int = 4096,
+    checkpoint: str | Path | None = None,
+    progress: Told | None = None,
+) -> Evaluation | TrainedEvaluation:
+    """Evaluates the design of a specification, training its score if it says so.
+
+    Args:
+      design: the specification.
+      seed: seed of what can only be sampled; that of training stands in the specification.
+      draws: Monte-Carlo draws per noise level then, at least 64.
+      checkpoint: a file to resume a simulated training from; see `evaluate_training`.
+      progress: told what is being done, how much of it is done, and of how much.
+
+    Raises:
+      ValueError: if the design cannot be evaluated.
+      MemoryError: if the training does not fit into memory.
+    """
+    grid, target = design.schedule(), design.target()
+    if not design.trains:
+        if checkpoint is not None:
+            domain = "absent: nothing is trained"
+            raise checks.refusal("checkpoint", str(checkpoint), domain, "remove it")
+        return evaluate(target, grid, design.score(grid), seed=seed, samples=draws)
+    settings, weighting, model = design.training, design.weighting(), design.model(grid)
+    samples, data = settings["samples"], None
+    if samples != POPULATION:
+        kind = model.weights()[0].dtype
+        own = settings["seed"]
+        data = training_data(target, grid, weighting, samples, seed=own, dtype=kind)
+    return evaluate_training(
+        target,
+        grid,
+        weighting,
+        model,
+        steps=settings["budgets"],
+        samples=samples,
+        data=data,
+        learning_rate=settings["learning_rate"],
+        method=settings["method"],
+        seed=seed,
+        draws=draws,
+        checkpoint=checkpoint,
+        progress=progress,
     )
 
 

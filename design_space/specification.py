@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import equinox as eqx
+import jax
 import numpy as np
 
-from design_space import checks, grammar
+from design_space import checks, grammar, readers
+from design_space.arrays import named_key
 from design_space.optimal.path import path_optimal
 from design_space.optimal.score_optimal import score_optimal
 from design_space.optimal.tangent import tangent
@@ -21,11 +23,14 @@ from design_space.schedules.variance import Power
 from design_space.scores.affine import AffineScore
 from design_space.scores.base import AbstractScore
 from design_space.scores.exact import exact_score
+from design_space.scores.model import AbstractModel
 from design_space.scores.perturbed import scaled_score, shifted_score
 from design_space.targets.base import AbstractTarget
 from design_space.targets.empirical import Empirical
 from design_space.targets.gaussian import Gaussian
 from design_space.targets.mixture import GaussianMixture
+from design_space.trained_design import build_model, build_weighting, check_trained
+from design_space.weightings.base import AbstractWeighting
 
 _BARE_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")
 
@@ -35,8 +40,9 @@ class Specification(eqx.Module):
 
     Attributes:
       given: the sections as they were given, before defaults.
-      sections: the sections as they were read: `target`, `schedule`, `score`, `sampler`, each a
-        dict with `kind` and its keys, defaults filled in.
+      sections: the sections as they were read: `target`, `schedule`, `score`, `sampler`, and for
+        a trained score `weighting`, `model`, `training`, each a dict with `kind` and its keys,
+        defaults filled in.
       folder: where relative file names start.
     """
 
@@ -81,7 +87,10 @@ class Specification(eqx.Module):
         sections = grammar.read_sections(given)
         target = _build_target(sections["target"], folder)
         _check_schedule(sections["schedule"])
-        _check_score(sections["score"], _count_steps(sections["schedule"]), target.dim)
+        levels = _count_steps(sections["schedule"])
+        _check_score(sections["score"], levels, target.dim)
+        if sections["score"]["kind"] == "trained":
+            check_trained(sections, levels, target.dim)
         return Specification(copy.deepcopy(dict(given)), sections, folder, target)
 
     def with_overrides(self, overrides: Sequence[str]) -> "Specification":
@@ -112,6 +121,9 @@ class Specification(eqx.Module):
 
         Args:
           grid: the noise schedule, if it has been built already; only kind "affine" looks at it.
+
+        Raises:
+          ValueError: if the score is to be trained: that is more than building it.
         """
         fields = self.sections["score"]
         exact = exact_score(self._target)
@@ -120,6 +132,9 @@ class Specification(eqx.Module):
                 return scaled_score(exact, fields["factor"])
             case "shifted":
                 return shifted_score(exact, fields["shift"])
+            case "trained":
+                remedy = "train it: design_space.pipeline.evaluate_specification"
+                raise checks.refusal("score.kind", "trained", "a score that is at hand", remedy)
             case "affine":
                 grid = self.schedule() if grid is None else grid
                 levels = grid.backward_sigmas[:-1]
@@ -127,17 +142,45 @@ class Specification(eqx.Module):
             case _:
                 return exact
 
+    @property
+    def trains(self) -> bool:
+        """Whether the score is trained: then there are `weighting`, `model` and `training`."""
+        return self.sections["score"]["kind"] == "trained"
+
+    def weighting(self) -> AbstractWeighting:
+        """The weighting of the training loss, where the score is trained."""
+        return build_weighting(self.sections["weighting"])
+
+    def model(self, grid: Schedule | None = None) -> AbstractModel:
+        """The untrained model, where the score is trained.
+
+        Args:
+          grid: the noise schedule, if it has been built already.
+        """
+        grid = self.schedule() if grid is None else grid
+        key = named_key(jax.random.key(self.training["seed"]), "model")
+        return build_model(self.sections["model"], self._target.dim, grid, key)
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The settings of training, where the score is trained; `budgets` ends with `steps`."""
+        fields = {k: v for k, v in self.sections["training"].items() if k != "kind"}
+        budgets, steps = fields.get("budgets", ()), fields["steps"]
+        return fields | {"budgets": budgets if steps in budgets else (*budgets, steps)}
+
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """The sections as plain lists, numbers and strings, with defaults filled in."""
 
         def plain(value: Any) -> Any:
-            return value.tolist() if isinstance(value, np.ndarray) else value
+            if isinstance(value, np.ndarray | tuple):
+                return np.asarray(value).tolist()
+            return value
 
         return {
             name: {
                 key: plain(value)
                 for key, value in fields.items()
-                if not (key == "kind" and value == grammar.PAIR)
+                if not (key == "kind" and value in (grammar.PAIR, grammar.SETTINGS))
             }
             for name, fields in self.sections.items()
         }
@@ -188,7 +231,7 @@ def _check_schedule(fields: Mapping[str, Any]) -> None:
         elif len(missing) == 1:  # a table keeps its own ends, or is stretched to both others
             domain = "given together with the other end"
             remedy = "give both, or neither to keep the ends of the table"
-            raise grammar.missing(f"schedule.{missing[0]}", domain, remedy)
+            raise readers.missing(f"schedule.{missing[0]}", domain, remedy)
         return
     field, sigmas = "schedule.sigmas", fields["sigmas"]
     if len(sigmas) < 2:
@@ -258,7 +301,7 @@ def _exactly_one(fields: Mapping[str, Any], names: Sequence[str]) -> str:
     given = [name for name in names if name in fields]
     domain = "given by exactly one of " + ", ".join(names)
     if not given:
-        raise grammar.missing("target." + names[0], domain, "add one of them to [target]")
+        raise readers.missing("target." + names[0], domain, "add one of them to [target]")
     if len(given) > 1:
         raise checks.refusal("keys of target", given, domain, "keep one of them")
     return given[0]
@@ -275,7 +318,7 @@ def _build_gaussian(fields: Mapping[str, Any]) -> Gaussian:
     if "mean" not in fields and not (form == "std" and "dim" in fields):
         domain = "a list of numbers"
         remedy = "add `mean = [...]` to [target]; std with dim may leave it out and means zero"
-        raise grammar.missing("target.mean", domain, remedy)
+        raise readers.missing("target.mean", domain, remedy)
     dim = len(fields["mean"]) if "mean" in fields else fields["dim"]
     mean = fields.get("mean", np.zeros(dim))
     if "dim" in fields:

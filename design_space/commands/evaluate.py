@@ -2,15 +2,18 @@
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from design_space import checks
-from design_space.evaluate import evaluate
+from design_space.pipeline import Told, evaluate_specification
 from design_space.specification import Specification
 
 QUANTITIES = {
@@ -33,6 +36,7 @@ def run(
     samples: int | None = None,
     csv: Path | None = None,
     latex: Path | None = None,
+    checkpoint: Path | None = None,
 ) -> None:
     """Evaluates the design in a specification file and prints its budget.
 
@@ -44,6 +48,7 @@ def run(
       samples: draws where Monte Carlo is the only way; the library's default if None.
       csv: file to write the budget to as CSV.
       latex: file to write the budget to as a LaTeX table.
+      checkpoint: file to keep a simulated training in, and to resume it from.
 
     Raises:
       ValueError: if the design, or a file name, is not legal; nothing has been computed then.
@@ -52,10 +57,11 @@ def run(
     for option, path in (("--csv", csv), ("--latex", latex)):
         _check_output(option, path)
     design = Specification.load(spec).with_overrides(overrides)
-    with Console(stderr=True).status("evaluating the design"):
-        grid = design.schedule()
-        options = {} if samples is None else {"samples": samples}
-        budget = evaluate(design.target(), grid, design.score(grid), seed=seed, **options)
+    options = {} if samples is None else {"draws": samples}
+    with _showing() as show:
+        budget = evaluate_specification(
+            design, seed=seed, checkpoint=checkpoint, progress=show, **options
+        )
     report = _without_nan(budget.to_dict())
     report["provenance"]["specification"] = design.to_dict()
     if csv is not None:
@@ -66,6 +72,17 @@ def run(
         print(json.dumps(report, indent=2, allow_nan=False))
     else:
         Console().print(*_tables(report))
+
+
+@contextmanager
+def _showing() -> Iterator[Told]:
+    """A line on the terminal while the design is evaluated, with a bar for what can be counted."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as screen:
+        task = screen.add_task("evaluating the design", total=None)
+        yield lambda label, done, total: screen.update(
+            task, description=f"{label}: {done} of {total}", completed=done, total=total
+        )
 
 
 def _check_output(option: str, path: Path | None) -> None:
@@ -96,15 +113,24 @@ def tidy(report: dict[str, Any]) -> pd.DataFrame:
 
     Returns:
       Columns `kind` ("error" or "bound"), `quantity`, `value`, `error`, `method`, `condition`,
-      `reason`; empty where a column says nothing.
+      `reason`; empty where a column says nothing. For a trained score the budget at every chosen
+      step of gradient descent, and a first column `step`.
     """
-    rows = [{"kind": "error", "quantity": name, **report[name]} for name in QUANTITIES]
-    rows += [
-        {"kind": "bound", "quantity": statement, "value": value}
-        for statement, value in report["bounds"].items()
-    ]
     columns = ["kind", "quantity", "value", "error", "method", "condition", "reason"]
-    return pd.DataFrame(rows, columns=columns)
+    if "training" not in report:
+        return pd.DataFrame(_rows(report), columns=columns)
+    budgets = report["training"]["budgets"]
+    rows = [{"step": budget["step"], **row} for budget in budgets for row in _rows(budget)]
+    return pd.DataFrame(rows, columns=["step", *columns])
+
+
+def _rows(budget: dict[str, Any]) -> list[dict[str, Any]]:
+    """One budget, quantity by quantity and bound by bound."""
+    rows = [{"kind": "error", "quantity": name, **budget[name]} for name in QUANTITIES]
+    return rows + [
+        {"kind": "bound", "quantity": statement, "value": value}
+        for statement, value in budget["bounds"].items()
+    ]
 
 
 def as_latex(report: dict[str, Any]) -> str:
@@ -145,4 +171,25 @@ def _tables(report: dict[str, Any]) -> list[Table]:
     bounds.add_column("value", justify="right")
     for statement, value in report["bounds"].items():
         bounds.add_row(statement, "none" if value is None else _number(value, 10))
-    return [budget, bounds]
+    return [*_along(report), budget, bounds]
+
+
+def _along(report: dict[str, Any]) -> list[Table]:
+    """The budgets along the training, if the score was trained."""
+    if "training" not in report:
+        return []
+    training = report["training"]
+    said = f"learning rate {training['learning_rate']:.4g}"
+    if training["stability_limit"] is not None:
+        said += f", stable below {training['stability_limit']:.4g}"
+    table = Table(title=f"Along the training ({said})", title_justify="left")
+    columns = {"score": "E_S", "path_kl": "path KL", "marginal_kl": "marginal KL", "w2": "W2"}
+    for name in ("step", "loss", "excess", *columns.values()):
+        table.add_column(name, justify="right")
+    table.add_column("method")
+    for row in training["budgets"]:
+        entries = [row["excess"], *(row[name] for name in columns)]
+        numbers = [_number(entry["value"], 6) or "none" for entry in entries]
+        how = row["marginal_kl"]["method"] or "none: see below"
+        table.add_row(str(row["step"]), _number(row["loss"], 6) or "inf", *numbers, how)
+    return [table]

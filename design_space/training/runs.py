@@ -24,6 +24,9 @@ from design_space.training.population import PopulationSolvable
 from design_space.training.solvable import Solvable
 from design_space.training.train import Progress, check_model, train
 
+METHODS = ("auto", "closed form", "simulated")
+"""How the weights along a run are had; "auto" takes the closed form where there is one."""
+
 _RECORDS = (16, 512)  # fewest and most records of a piece; a run can be resumed at every 16th
 _SHARE = 8  # steps per record between the two
 
