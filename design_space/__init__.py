@@ -19,10 +19,10 @@ if TYPE_CHECKING:  # what editors and type checkers see of the lazy names
     from design_space.optimal.path import path_optimal as path_optimal
     from design_space.optimal.score_optimal import score_optimal as score_optimal
     from design_space.optimal.tangent import tangent as tangent
-    from design_space.sampling.simulate import simulate as simulate
     from design_space.pipeline import TrainedEvaluation as TrainedEvaluation
     from design_space.pipeline import evaluate_training as evaluate_training
     from design_space.pipeline import training_data as training_data
+    from design_space.sampling.simulate import simulate as simulate
     from design_space.schedules.named import edm as edm
     from design_space.schedules.named import schedule as schedule
     from design_space.schedules.named import song as song
@@ -59,9 +59,9 @@ _HOMES = {
     "Gaussian": "design_space.targets.gaussian",
     "GaussianMixture": "design_space.targets.mixture",
     "Schedule": "design_space.schedules.schedule",
+    "TrainedEvaluation": "design_space.pipeline",
     "align_your_steps": "design_space.schedules.published",
     "beta_quantiles": "design_space.schedules.published",
-    "TrainedEvaluation": "design_space.pipeline",
     "denoising_data": "design_space.training.objective",
     "edm": "design_space.schedules.named",
     "empirical_loss": "design_space.training.objective",
@@ -103,9 +103,9 @@ __all__ = [
     "Gaussian",
     "GaussianMixture",
     "Schedule",
+    "TrainedEvaluation",
     "align_your_steps",
     "beta_quantiles",
-    "TrainedEvaluation",
     "denoising_data",
     "edm",
     "empirical_loss",
