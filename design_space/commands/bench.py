@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from design_space.arrays import Array
+from design_space.commands.bench_designs import LEVELS, Plan, time_designs
 from design_space.commands.bench_training import Comparison, comparisons
 from design_space.errors.gaussian import CommutingErrors, commuting_errors
 from design_space.errors.marginal import marginal_errors
@@ -108,6 +109,13 @@ def time_mixture(steps: int, target: float) -> list[Timing]:
     return [cold, _median(f"{task}, later calls", work, 3, target)]
 
 
+def time_whole_designs() -> Timing:
+    """Times 100,000 designs from data to error budget, compilation included."""
+    plan = Plan()
+    task = f"{plan.designs:,} trained designs, N = {LEVELS}, d = 1, with compilation"
+    return Timing(task, time_designs(plan), 1, 60.0)
+
+
 def time_help() -> Timing:
     """Times `design-space --help` as a process of its own."""
     command = [sys.executable, "-m", "design_space.cli", "--help"]
@@ -139,6 +147,8 @@ def run(as_json: bool = False) -> None:
         timings += time_gaussians()
         status.update("timing mixtures")
         timings += time_mixture(100, 2.0) + time_mixture(500, 10.0)
+        status.update("timing trained designs")
+        timings.append(time_whole_designs())
         status.update("timing training")
         compared = comparisons()
         status.update("timing the start")
