@@ -13,6 +13,7 @@ from analyses.statements import (
     convergence,
     directions,
     equal_residuals,
+    full_error,
     gaussian_data,
     gradient_bounds,
     gradient_near,
@@ -68,6 +69,7 @@ _MODULES = (
     gradient_bounds,
     gradient_near,
     semi_smoothness,
+    full_error,
 )
 WORKERS = 2
 """Statements judged at a time: one is compiled while another runs."""
