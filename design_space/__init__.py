@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # what editors and type checkers see of the lazy names
     from design_space.optimal.path import path_optimal as path_optimal
     from design_space.optimal.score_optimal import score_optimal as score_optimal
     from design_space.optimal.tangent import tangent as tangent
-    from design_space.pipeline import TrainedEvaluation as TrainedEvaluation
     from design_space.pipeline import evaluate_training as evaluate_training
     from design_space.pipeline import training_data as training_data
     from design_space.sampling.simulate import simulate as simulate
@@ -44,6 +43,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the lazy names
     from design_space.targets.empirical import Empirical as Empirical
     from design_space.targets.gaussian import Gaussian as Gaussian
     from design_space.targets.mixture import GaussianMixture as GaussianMixture
+    from design_space.trained_evaluation import TrainedEvaluation as TrainedEvaluation
     from design_space.training.objective import denoising_data as denoising_data
     from design_space.training.objective import empirical_loss as empirical_loss
     from design_space.training.population import population_solvable as population_solvable
@@ -59,7 +59,7 @@ _HOMES = {
     "Gaussian": "design_space.targets.gaussian",
     "GaussianMixture": "design_space.targets.mixture",
     "Schedule": "design_space.schedules.schedule",
-    "TrainedEvaluation": "design_space.pipeline",
+    "TrainedEvaluation": "design_space.trained_evaluation",
     "align_your_steps": "design_space.schedules.published",
     "beta_quantiles": "design_space.schedules.published",
     "denoising_data": "design_space.training.objective",

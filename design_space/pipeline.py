@@ -6,7 +6,7 @@ any other score: affine ones in closed form, any score on the line by its densit
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,7 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from design_space import checks
-from design_space.arrays import Array, Float, Int, float64, is_concrete, named_key
+from design_space.arrays import Array, float64, is_concrete, named_key
+from design_space.bounds.full import theorem_3, theorem_3_corrected
 from design_space.errors.decomposition import (
     LossTerms,
     loss_decomposition,
@@ -28,6 +29,7 @@ from design_space.schedules.schedule import Schedule
 from design_space.scores.model import AbstractModel
 from design_space.specification import Specification
 from design_space.targets.base import AbstractTarget
+from design_space.trained_evaluation import TrainedEvaluation
 from design_space.training.objective import DenoisingData, denoising_data
 from design_space.training.population import (
     PopulationSolvable,
@@ -44,81 +46,6 @@ POPULATION = "population"
 
 Told = Callable[[str, int, int], None]
 """Is told what is being done, how much of it is done, and of how much."""
-
-
-@final
-class TrainedEvaluation(eqx.Module):
-    """The error budgets of a design along the training of its score, all from one run.
-
-    Attributes:
-      steps: the chosen steps of gradient descent, shape [chosen].
-      budgets: the error budget of the sampler with the score of each chosen step; not available,
-        with the reason, from where the run diverged.
-      models: the score at each chosen step.
-      losses: the loss that was descended on, at each chosen step, shape [chosen].
-      excesses: the population loss above its floor, at each chosen step.
-      floor: the floor of the population loss, -C_bar.
-      terms: the parts of the score error in Theorem 3 at each chosen step; None where they are
-        not known exactly.
-      learning_rate: h.
-      stability_limit: 2/lambda_max: of the loss where it is a square, else at initialization.
-      diverged_at: a step by which the run was found to diverge; -1 if it was not.
-      method: "closed form" or "simulated".
-      samples: number of data points, or "population".
-    """
-
-    steps: Int[Array, " chosen"]
-    budgets: tuple[Evaluation, ...]
-    models: tuple[AbstractModel, ...]
-    losses: Float[Array, " chosen"]
-    excesses: tuple[Estimate, ...]
-    floor: Estimate
-    terms: tuple[LossTerms, ...] | None
-    learning_rate: Float[Array, ""]
-    stability_limit: Float[Array, ""]
-    diverged_at: Int[Array, ""]
-    method: str = eqx.field(static=True)
-    samples: int | str = eqx.field(static=True)
-
-    @property
-    def last(self) -> Evaluation:
-        """The budget at the last chosen step."""
-        return self.budgets[-1]
-
-    @property
-    def score(self) -> AbstractModel:
-        """The score at the last chosen step."""
-        return self.models[-1]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON contract: that of the budget at the last step, and `training` beside it."""
-        row = self.last.to_dict()
-        row["training"] = {
-            "method": self.method,
-            "samples": self.samples,
-            "steps": self.steps.tolist(),
-            "learning_rate": float(self.learning_rate),
-            "stability_limit": float(self.stability_limit),
-            "diverged_at": None if self.diverged_at < 0 else int(self.diverged_at),
-            "floor": self.floor.to_dict(),
-            "losses": self.losses.tolist(),
-            "budgets": [self._entry(i) for i in range(len(self.budgets))],
-        }
-        return row
-
-    def _entry(self, i: int) -> dict[str, Any]:
-        """One chosen step as plain data."""
-        entry = self.budgets[i].to_dict()
-        del entry["provenance"]
-        entry |= {
-            "step": int(self.steps[i]),
-            "loss": float(self.losses[i]),
-            "excess": self.excesses[i].to_dict(),
-        }
-        if self.terms is not None:
-            parts = ("train", "generalization", "estimation", "approximation")
-            entry["terms"] = {name: getattr(self.terms[i], name).to_dict() for name in parts}
-        return entry
 
 
 def training_data(
@@ -214,7 +141,13 @@ def evaluate_training(
         assert solution is not None
         run = closed_form_run(solution, chosen, learning_rate, data)
     floor = summed(loss_floor(target, schedule, weighting, key=key, samples=draws))
+    terms = _terms(run, population)
     budgets = _budgets(target, schedule, run, seed, draws, progress)
+    if terms is not None:
+        budgets = tuple(
+            _with_bounds(budget, target, schedule, weighting, each)
+            for budget, each in zip(budgets, terms, strict=True)
+        )
     return TrainedEvaluation(
         run.steps,
         budgets,
@@ -222,7 +155,7 @@ def evaluate_training(
         run.losses,
         tuple(_excess(budget, schedule, weighting) for budget in budgets),
         floor,
-        _terms(run, population),
+        terms,
         run.learning_rate,
         run.stability_limit,
         run.diverged_at,
@@ -354,6 +287,23 @@ def _budgets(
         if progress is not None:
             progress("error budgets", i + 1, count)
     return tuple(found)
+
+
+def _with_bounds(
+    budget: Evaluation,
+    target: AbstractTarget,
+    schedule: Schedule,
+    weighting: AbstractWeighting,
+    terms: LossTerms,
+) -> Evaluation:
+    """The budget with Theorem 3 listed among its bounds, where there is a budget."""
+    if budget.score.reason is not None:
+        return budget
+    loss = terms.total.value
+    given = (target.dim, target.second_moment(), schedule, weighting, loss)
+    found = {"theorem-3": theorem_3(*given), "theorem-3-corrected": theorem_3_corrected(*given)}
+    listed = budget.bounds | {name: bound.total for name, bound in found.items()}
+    return eqx.tree_at(lambda e: e.bounds, budget, listed)
 
 
 def _masked(budget: Evaluation, lost: Array) -> Evaluation:
