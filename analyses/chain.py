@@ -32,14 +32,12 @@ class Learner(eqx.Module):
     """How scores are learned.
 
     Attributes:
-      points: n, number of data points.
       scales: c_l of the features (A_l x + b_l)/(c_l^2 + z^2) that the levels share, with
         z = ln(sigma)/4; None for coefficients of their own at each level.
       sigma_data: of the preconditioning, in data units.
       spread: standard deviation of the initial weights.
     """
 
-    points: int = eqx.field(static=True)
     scales: tuple[float, ...] | None = eqx.field(static=True, default=None)
     sigma_data: float = 0.5
     spread: float = 1.0
@@ -96,11 +94,12 @@ def _model(learner: Learner, levels: Array, weights: Array) -> Preconditioned:
 
 
 def _problems(
-    learner: Learner, schedule: Schedule, weighting: AbstractWeighting, dim: int, key: Key
+    learner: Learner, schedule: Schedule, weighting: AbstractWeighting, points: Array, key: Key
 ) -> _Problem:
     """The problems of one training, stacked."""
     nodes, beta = schedule.forward_sigmas, weighting.total(schedule)
-    noise = jax.random.normal(named_key(key, "noise"), (learner.points, schedule.steps, dim))
+    count, dim = points.shape
+    noise = jax.random.normal(named_key(key, "noise"), (count, schedule.steps, dim))
     blocks = schedule.steps if learner.scales is None else len(learner.scales)
     shape = (blocks, dim, dim + 1)
     weights = learner.spread * jax.random.normal(named_key(key, "weights"), shape)
@@ -138,27 +137,29 @@ def chain_errors(
     target: Gaussian,
     schedule: Schedule,
     weighting: AbstractWeighting,
+    points: Float[Array, "points dim"],
     key: Key,
     steps: Float[Array, " chosen"],
 ) -> ChainErrors:
-    """Trains on points drawn from the target and samples with the result, exactly.
+    """Trains on points and samples with the result, exactly.
 
-    The learning rate is half of the stability limit. The same key gives the same points, weights
-    and noise on any schedule of as many levels, so that schedules can be compared in pairs.
+    The learning rate is half of the stability limit. The same key gives the same weights and noise
+    on any schedule of as many levels, so that schedules can be compared in pairs.
 
     Args:
-      learner: the model and the number of points.
-      target: N(m, S).
+      learner: the model.
+      target: N(m, S), the law of the points; of another law with these moments the excess, the
+        terms and E_S are those over its best affine score.
       schedule: the noise levels that are trained and then sampled at.
       weighting: gives beta_j.
-      key: random key of points, noise and initial weights.
+      points: the data.
+      key: random key of noise and initial weights.
       steps: steps of gradient descent, at least 0, shape [chosen].
 
     Returns:
       Arrays of shape [chosen].
     """
-    points = target.sample(named_key(key, "points"), learner.points)
-    problems = _problems(learner, schedule, weighting, target.dim, key)
+    problems = _problems(learner, schedule, weighting, points, key)
     solved = eqx.filter_vmap(lambda p: _solved(learner, target, points, p))(problems)
     limits = eqx.filter_vmap(lambda s: s.solution.stability_limit)(solved)
     rate = SAFE_SHARE * jnp.min(limits)
@@ -216,16 +217,18 @@ def chain_table(
     target: Gaussian,
     schedules: Schedule,
     weighting: AbstractWeighting,
+    points: Float[Array, "keys points dim"],
     keys: Key,
     steps: Float[Array, " chosen"],
 ) -> ChainErrors:
     """`chain_errors` for many schedules and keys at once, compiled once for a number of levels.
 
     Args:
-      learner: the model and the number of points.
+      learner: the model.
       target: N(m, S), one for all schedules or one for each.
       schedules: stacked along the first axis, [schedules].
       weighting: gives beta_j.
+      points: data for each key, [keys, points, dim].
       keys: [keys].
       steps: steps of gradient descent, [chosen].
 
@@ -234,7 +237,7 @@ def chain_table(
     """
     own = target.mean_vector.ndim == 2
     of = eqx.filter_vmap(
-        eqx.filter_vmap(chain_errors, in_axes=(None, None, None, None, 0, None)),
-        in_axes=(None, eqx.if_array(0) if own else None, eqx.if_array(0), None, None, None),
+        eqx.filter_vmap(chain_errors, in_axes=(None, None, None, None, 0, 0, None)),
+        in_axes=(None, eqx.if_array(0) if own else None, eqx.if_array(0), None, None, None, None),
     )
-    return of(learner, target, schedules, weighting, keys, steps)
+    return of(learner, target, schedules, weighting, points, keys, steps)

@@ -19,7 +19,7 @@ STEPS = jnp.array([0.0, 3.0, 1e3, 1e7])
 SCALES = (0.3, 1.0)
 
 
-def _by_hand(learner, target, schedule, weighting, key):
+def _by_hand(learner, target, schedule, weighting, points, key):
     """One model of all levels, trained at once; budgets at the chosen steps."""
     dim, levels = target.dim, schedule.forward_sigmas[1:]
     blocks = len(levels) if learner.scales is None else len(learner.scales)
@@ -30,8 +30,7 @@ def _by_hand(learner, target, schedule, weighting, key):
     else:
         inner = ds.shared_affine(dim, learner.scales, weights=weights)
     model = ds.preconditioned(inner, learner.sigma_data)
-    points = target.sample(named_key(key, "points"), learner.points)
-    noise = jax.random.normal(named_key(key, "noise"), (learner.points, schedule.steps, dim))
+    noise = jax.random.normal(named_key(key, "noise"), (len(points), schedule.steps, dim))
     data = DenoisingData(points, noise, levels, weighting.total(schedule))
     solution = ds.solvable(model, data)
     rate = 0.5 * solution.stability_limit
@@ -43,10 +42,11 @@ def _by_hand(learner, target, schedule, weighting, key):
 
 @pytest.mark.parametrize(("dim", "scales"), [(2, None), (1, SCALES)], ids=["per level", "shared"])
 def test_agrees_with_one_problem_of_all_levels(dim, scales):
-    learner = Learner(points=12, scales=scales)
+    learner = Learner(scales)
     target = ds.Gaussian.diagonal([0.3] * dim, np.linspace(0.2, 0.5, dim))
     schedule, key = ds.edm(steps=5, sigma_min=0.05, sigma_max=10.0), jax.random.key(3)
-    given = (learner, target, schedule, edm_weighting(), key)
+    points = target.sample(jax.random.key(4), 12)
+    given = (learner, target, schedule, edm_weighting(), points, key)
     found = eqx.filter_jit(chain_errors)(*given, STEPS)
     budgets, terms = eqx.filter_jit(_by_hand)(*given)
     # Both are closed forms of the same numbers; decompositions differ by some units of rounding
@@ -62,18 +62,20 @@ def test_agrees_with_one_problem_of_all_levels(dim, scales):
 
 
 def test_tables_are_rows_of_the_single_chain():
-    learner = Learner(points=8)
+    learner = Learner()
     schedules = [ds.edm(steps=4), ds.song(steps=4)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *schedules)
     keys = jax.random.split(jax.random.key(0), 3)
     target = ds.Gaussian.isotropic(1, 0.5)
-    table = chain_table(learner, target, stacked, edm_weighting(), keys, STEPS)
+    points = jnp.stack([target.sample(key, 8) for key in keys])
+    given = (edm_weighting(), points, keys, STEPS)
+    table = chain_table(learner, target, stacked, *given)
     assert table.path_kl.shape == (2, 3, len(STEPS))
     one = eqx.filter_jit(chain_errors)(
-        learner, target, schedules[1], edm_weighting(), keys[2], STEPS
+        learner, target, schedules[1], edm_weighting(), points[2], keys[2], STEPS
     )
     np.testing.assert_allclose(table.path_kl[1, 2], one.path_kl, rtol=1e-12)
     np.testing.assert_allclose(table.bound[1, 2], one.bound, rtol=1e-9)
     own = jax.tree.map(lambda *leaves: jnp.stack(leaves), target, ds.Gaussian.isotropic(1, 2.0))
-    wide = chain_table(learner, own, stacked, edm_weighting(), keys, STEPS)
+    wide = chain_table(learner, own, stacked, *given)
     np.testing.assert_allclose(wide.path_kl[0], table.path_kl[0], rtol=1e-12)
