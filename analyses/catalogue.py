@@ -11,6 +11,7 @@ from analyses.statements import (
     comparison,
     complexity,
     convergence,
+    corollary_1,
     directions,
     equal_residuals,
     full_error,
@@ -27,6 +28,7 @@ from analyses.statements import (
     reverse_process,
     sampler,
     schedule_choice,
+    section_4_2,
     semi_smoothness,
     table_1,
     theorem_2,
@@ -70,6 +72,8 @@ _MODULES = (
     gradient_near,
     semi_smoothness,
     full_error,
+    corollary_1,
+    section_4_2,
 )
 WORKERS = 2
 """Statements judged at a time: one is compiled while another runs."""
