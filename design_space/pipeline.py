@@ -44,6 +44,8 @@ from design_space.weightings.base import AbstractWeighting
 POPULATION = "population"
 """In place of a number of samples: gradient descent on the population loss."""
 
+_SAME = 1e-5  # relative, at which numbers count as one: data may be of single precision
+
 Told = Callable[[str, int, int], None]
 """Is told what is being done, how much of it is done, and of how much."""
 
@@ -77,10 +79,10 @@ def training_data(
 
 
 def evaluate_training(
-    target: AbstractTarget,
-    schedule: Schedule,
-    weighting: AbstractWeighting,
-    model: AbstractModel,
+    target: Any,
+    schedule: Any,
+    weighting: Any,
+    model: Any,
     *,
     steps: Any = 1000,
     samples: int | str = 100,
@@ -124,11 +126,14 @@ def evaluate_training(
       ValueError: if an argument is out of its domain, or two cannot be combined.
       MemoryError: if the run does not fit into memory.
     """
+    _check_kinds(target, schedule, weighting, model)
     float64(0.0)
     chosen, how = chosen_steps(steps), _method(model, method, samples, data, checkpoint)
     if samples != POPULATION and data is None:
         dtype = model.weights()[0].dtype
         data = training_data(target, schedule, weighting, int(samples), seed=seed, dtype=dtype)
+    if data is not None:
+        _check_data(data, schedule, weighting, target.dim)
     key = named_key(jax.random.key(seed), "population")
     population = _population(target, schedule, weighting, model, key, draws, samples, how)
     if how == "simulated":
@@ -212,6 +217,35 @@ def evaluate_specification(
         checkpoint=checkpoint,
         progress=progress,
     )
+
+
+def _check_kinds(target: object, schedule: object, weighting: object, model: object) -> None:
+    """Refuses what is not a part of a design, with the way to make one."""
+    kinds = (
+        ("target", target, AbstractTarget, "a target", "ds.Empirical(x)"),
+        ("schedule", schedule, Schedule, "a schedule", "ds.edm(steps=50)"),
+        ("weighting", weighting, AbstractWeighting, "a weighting", "ds.weightings.uniform()"),
+        ("model", model, AbstractModel, "a trained model", "ds.per_level_affine(dim, schedule)"),
+    )
+    for field, value, kind, domain, example in kinds:
+        if not isinstance(value, kind):
+            raise checks.refusal(field, value, domain, f"build one, for instance {example}")
+
+
+def _check_data(
+    data: DenoisingData, schedule: Schedule, weighting: AbstractWeighting, dim: int
+) -> None:
+    """Refuses data of another dimension, with other levels, or under another weighting."""
+    checks.same_dimension("data.points.shape[1]", data.points.shape[1], "the target", dim)
+    own = (("sigmas", data.sigmas, schedule.forward_sigmas[1:], "levels of the schedule"),)
+    own += (("beta", data.beta, weighting.total(schedule), "total weighting"),)
+    for name, given, wanted, what in own:
+        if not is_concrete(given, wanted):
+            continue
+        close = given.shape == wanted.shape and np.allclose(given, wanted, rtol=_SAME, atol=0)
+        if not close:
+            remedy = "make the data with this schedule and weighting"
+            raise checks.refusal(f"data.{name}", given, f"the {what}", remedy)
 
 
 def _method(

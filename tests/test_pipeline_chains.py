@@ -153,3 +153,45 @@ class TestManyDesigns:
         assert np.isinf(found[2, 6])
         alone = self.chain(7.0, -0.5, 50, keys[1], 1e-3)
         np.testing.assert_allclose(found[1], alone, rtol=1e-9)
+
+
+class TestRefusals:
+    DATA = training_data(LINE, GRID, BELL, 5)
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ({"weighting": 3}, r"weighting = 3: must be a weighting; .*uniform"),
+            ({"model": 3}, "model = 3: must be a trained model"),
+            ({"target": 3}, "target = 3: must be a target"),
+            ({"schedule": 3}, "schedule = 3: must be a schedule"),
+            ({"steps": 2.5}, r"steps = 2\.5: must be whole numbers"),
+            ({"steps": [3, 2]}, r"steps = \[3, 2\]: must be whole numbers.*ascending"),
+            ({"steps": [-1, 2]}, "steps = .*at least 0"),
+            ({"samples": 0}, "samples = 0: must be a whole number of at least 1"),
+            ({"samples": "all"}, "samples = 'all': must be a whole number or"),
+            ({"seed": -1}, "seed = -1"),
+            ({"method": "adam"}, "method = 'adam': must be one of auto"),
+            ({"learning_rate": -1.0}, r"learning_rate = -1\.0: must be above 0"),
+            ({"learning_rate": "printed"}, "learning_rate = 'printed'.*without a width"),
+            ({"learning_rate": "big"}, "learning_rate = 'big'"),
+            ({"checkpoint": "run.npz"}, r"checkpoint = 'run\.npz'.*closed form"),
+            ({"samples": "population", "method": "simulated"}, "samples = 'population'.*data"),
+            ({"samples": "population", "data": DATA}, "samples = 'population'.*beside data"),
+            ({"data": training_data(SPACE, GRID, BELL, 5)}, r"data\.points\.shape\[1\] = 3"),
+            ({"data": training_data(LINE, ds.edm(6), BELL, 5)}, r"data\.sigmas.*levels"),
+            ({"data": training_data(LINE, GRID, ds.weightings.song(), 5)}, r"data\.beta"),
+            (
+                {"model": ds.two_layer(jax.random.key(0), 1, 4), "method": "closed form"},
+                "method = 'closed form'.*affine in their weights",
+            ),
+            (
+                {"model": ds.two_layer(jax.random.key(0), 1, 4), "samples": "population"},
+                "samples = 'population'.*simulated run needs data",
+            ),
+        ],
+    )
+    def test_what_does_not_go_together(self, words, message):
+        design = {"target": LINE, "schedule": GRID, "weighting": BELL}
+        with pytest.raises(ValueError, match=message):
+            evaluate_training(**(design | {"model": model_of("per level", 1)} | words))
