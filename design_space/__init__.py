@@ -16,6 +16,9 @@ if TYPE_CHECKING:  # what editors and type checkers see of the lazy names
     from design_space.evaluate import Evaluation as Evaluation
     from design_space.evaluate import evaluate as evaluate
     from design_space.numerics.estimate import Estimate as Estimate
+    from design_space.optimal.marginal import MarginalOptimum as MarginalOptimum
+    from design_space.optimal.marginal import marginal_optimal as marginal_optimal
+    from design_space.optimal.marginal import marginal_optimum as marginal_optimum
     from design_space.optimal.path import path_optimal as path_optimal
     from design_space.optimal.score_optimal import score_optimal as score_optimal
     from design_space.optimal.tangent import tangent as tangent
@@ -58,6 +61,7 @@ _HOMES = {
     "Evaluation": "design_space.evaluate",
     "Gaussian": "design_space.targets.gaussian",
     "GaussianMixture": "design_space.targets.mixture",
+    "MarginalOptimum": "design_space.optimal.marginal",
     "Schedule": "design_space.schedules.schedule",
     "TrainedEvaluation": "design_space.trained_evaluation",
     "align_your_steps": "design_space.schedules.published",
@@ -71,6 +75,8 @@ _HOMES = {
     "function_score": "design_space.scores.function",
     "host_score": "design_space.scores.function",
     "marginal_kl_by_particles": "design_space.errors.particles",
+    "marginal_optimal": "design_space.optimal.marginal",
+    "marginal_optimum": "design_space.optimal.marginal",
     "path_optimal": "design_space.optimal.path",
     "per_level_affine": "design_space.scores.linear",
     "population_loss": "design_space.errors.training",
@@ -102,6 +108,7 @@ __all__ = [
     "Evaluation",
     "Gaussian",
     "GaussianMixture",
+    "MarginalOptimum",
     "Schedule",
     "TrainedEvaluation",
     "align_your_steps",
@@ -115,6 +122,8 @@ __all__ = [
     "function_score",
     "host_score",
     "marginal_kl_by_particles",
+    "marginal_optimal",
+    "marginal_optimum",
     "path_optimal",
     "per_level_affine",
     "population_loss",
