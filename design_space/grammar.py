@@ -32,7 +32,6 @@ LATER_SECTIONS = ("guidance", "sweep")
 """Sections of the contract that belong to releases after this one."""
 
 LATER_KINDS = {
-    "schedule": ("marginal-optimal",),
     "sampler": ("euler-maruyama", "ode-euler", "heun", "churn"),
 }
 """Kinds of the contract that belong to releases after this one."""
@@ -88,6 +87,7 @@ GRAMMAR: dict[str, dict[str, dict[str, Key]]] = {
         "edm": _RANGE,
         "song": _RANGE,
         "path-optimal": _RANGE,
+        "marginal-optimal": _ENDS,
         "score-optimal": {**_ENDS, "velocity": Key(read_number, "a number", False, 1.0)},
         "tangent": {"data_std": Key(read_positive, "above 0"), **_ENDS},
         "beta": {

@@ -13,6 +13,7 @@ import numpy as np
 
 from design_space import checks, grammar, readers
 from design_space.arrays import named_key
+from design_space.optimal.marginal import marginal_optimal
 from design_space.optimal.path import path_optimal
 from design_space.optimal.score_optimal import score_optimal
 from design_space.optimal.tangent import tangent
@@ -278,6 +279,8 @@ def _build_schedule(fields: Mapping[str, Any], target: AbstractTarget) -> Schedu
             return align_your_steps(**given)
         case "path-optimal":
             return path_optimal(target, **ends)
+        case "marginal-optimal":
+            return marginal_optimal(target, **ends)
         case "score-optimal":
             return score_optimal(target, **given)
         case "custom":

@@ -75,10 +75,6 @@ def test_sections_of_later_versions(section):
         (EDM + "[target]\nstd = 1\n", ["target.kind is missing", '"mixture"', "add it"]),
         (schedule('kind = "vp"\n'), ["schedule.kind = 'vp'", '"path-optimal"', "choose one"]),
         (schedule("steps = 3\n"), ["schedule.kind is missing", "variance and time"]),
-        (
-            schedule('kind = "marginal-optimal"\nsteps = 3\n'),
-            ["schedule.kind = 'marginal-optimal'", "this version has no other"],
-        ),
         (PLAIN + EDM + '[sampler]\nkind = "heun"\n', ["sampler.kind = 'heun'", '"frozen"']),
         (PLAIN + EDM + '[sampler]\nkind = "ddim"\n', ["sampler.kind = 'ddim'", '"frozen"']),
     ],

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from specifications import PLAIN, parse
 
+from design_space.optimal.marginal import marginal_optimal
 from design_space.optimal.score_optimal import score_optimal
 from design_space.optimal.tangent import tangent
 from design_space.schedules.published import TABLES, align_your_steps, beta_quantiles
@@ -29,6 +30,7 @@ def levels(keys):
             'kind = "align-your-steps"\nsteps = 7\ntable = "svd"\nsigma_min = 0.1\nsigma_max = 9',
             lambda: align_your_steps(7, "svd", 0.1, 9.0),
         ),
+        ('kind = "marginal-optimal"\nsteps = 3', lambda: marginal_optimal(TARGET, 3)),
         ('kind = "score-optimal"\nsteps = 5', lambda: score_optimal(TARGET, 5)),
         (
             'kind = "score-optimal"\nsteps = 5\nvelocity = 0',

@@ -17,6 +17,13 @@ from scipy.linalg import solveh_banded
 
 from design_space import checks
 from design_space.arrays import Array, Float, Key, Scalar, float64, is_concrete
+from design_space.optimal.under_error import (
+    ErrorProfile,
+    envelope_start,
+    error_profile,
+    gain,
+    polished,
+)
 from design_space.schedules.schedule import Schedule
 from design_space.schedules.variance import Power
 from design_space.targets.base import AbstractTarget
@@ -186,12 +193,16 @@ def path_optimal(
     *,
     key: Key | None = None,
     samples: int = 4096,
+    score_error: ErrorProfile | None = None,
 ) -> Schedule:
     """The schedule of least E_D for a target at a given number of steps and end points.
 
-    In closed form for isotropic Gaussians (l + v geometric). Otherwise the start is the best grid
-    out of 512 points (few steps, dynamic programming) or the one that shares int sqrt|I'| dv
-    equally (many steps), and Newton's method solves h_j |I'(v_j)| = I(v_j) - I(v_{j-1}).
+    With `score_error`, of least E_D + (1/2) sum_j h_j eps(v_j), the path KL less its initial part:
+    the better of two or three starts, each climbed by dynamic programming in shrinking windows.
+    Without, in closed form for isotropic Gaussians (l + v geometric); otherwise the start is the
+    best grid out of 512 points (few steps, dynamic programming) or the one that shares
+    int sqrt|I'| dv equally (many steps), and Newton's method solves
+    h_j |I'(v_j)| = I(v_j) - I(v_{j-1}).
 
     Args:
       target: the data law.
@@ -200,18 +211,22 @@ def path_optimal(
       sigma_max: first noise level, above sigma_min.
       key: random key, needed for a law whose I can only be sampled; jax.random.key(0) unless given.
       samples: draws per noise level then; the grid is optimal for the sampled I.
+      score_error: eps(v) = E|s_v - L_v|^2 of the score at every noise level: a function of an array
+        of variances, or a pair of arrays (variances, values), interpolated log-log and constant
+        beyond. Where more steps would only do harm, points crowd together.
 
     Returns:
       The schedule, with variance schedule sigma_bar_t = t.
 
     Raises:
-      ValueError: if steps < 1 or the end points are not 0 < sigma_min < sigma_max.
+      ValueError: if steps < 1 or the end points are not 0 < sigma_min < sigma_max, or the score
+        error is not of this form.
     """
     checks.count("steps", steps)
     checks.positive("sigma_min", sigma_min)
     checks.positive("sigma_max", sigma_max)
     checks.ordered("sigma_min", sigma_min, "sigma_max", sigma_max)
-    if isinstance(target, Gaussian) and _is_round(target):
+    if score_error is None and isinstance(target, Gaussian) and _is_round(target):
         sigmas = geometric_sigmas(target.eigenvalues[0], steps, sigma_min, sigma_max)
         return _schedule(sigmas)
     if not is_concrete(target, sigma_min, sigma_max):
@@ -222,12 +237,45 @@ def path_optimal(
     key = jax.random.key(0) if key is None else key
     low, high = float(sigma_min) ** 2, float(sigma_max) ** 2
     profile = _profile(target, low, high, key, samples)
-    grid, steepness = _start(profile, low, high, steps)
-    if steps > 1:
-        grid = _newton(profile, grid[::-1], steepness)[::-1]
-    sigmas = np.sqrt(grid[::-1])
+    grid = _searched(target, profile, low, high, steps)
+    if score_error is not None:
+        grid = _under_error(profile, error_profile(score_error), grid)
+    sigmas = np.sqrt(grid)
     sigmas[0], sigmas[-1] = float(sigma_max), float(sigma_min)
     return _schedule(jnp.asarray(sigmas))
+
+
+def _searched(
+    target: AbstractTarget, profile: Profile, low: float, high: float, steps: int
+) -> np.ndarray:
+    """The grid of least E_D, descending."""
+    if isinstance(target, Gaussian) and _is_round(target):
+        sigmas = geometric_sigmas(target.eigenvalues[0], steps, low**0.5, high**0.5)
+        return np.asarray(sigmas) ** 2
+    grid, steepness = _start(profile, low, high, steps)
+    return _newton(profile, grid[::-1], steepness) if steps > 1 else grid[::-1]
+
+
+def _under_error(
+    profile: Profile, error: Callable[[np.ndarray], np.ndarray], plain: np.ndarray
+) -> np.ndarray:
+    """The grid of least E_D + E_S, descending, from the best of two starts or more."""
+    steps = plain.size - 1
+
+    def height(v: np.ndarray) -> np.ndarray:
+        return profile(v)[0] - error(v)
+
+    table = np.geomspace(plain[-1], plain[0], _TABLE)
+    values = height(table)
+    starts = [plain, envelope_start(table, values, steps)]
+    if steps <= _SMALL:
+        starts.append(_best_of_table(table, values, steps)[::-1])
+    ends = [plain[0], plain[-1]]
+    found = []
+    for start in starts:
+        start[0], start[-1] = ends
+        found.append(polished(height, start))
+    return max(found, key=lambda grid: gain(height, grid))
 
 
 def _schedule(sigmas: Array) -> Schedule:
