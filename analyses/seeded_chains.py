@@ -31,7 +31,7 @@ from design_space.training.solvable import solvable
 from design_space.weightings.base import AbstractWeighting, CustomWeighting
 from design_space.weightings.named import edm_weighting
 
-SEEDS, POINTS = 40, 100
+POINTS = 100
 _NODES = 4001  # of the normal quantiles for W2
 KEPT = np.array([0.0, 1e1, 1e2, 1e3, 1e4, 1e6, 1e8, 1e12])
 """Steps of gradient descent at which chains are measured."""
@@ -201,20 +201,21 @@ def designs(steps: int) -> tuple[Schedule, Schedule]:
     return edm(steps), song(steps)
 
 
-def chains(kind: str, steps: int, pointwise: bool = False, seed: int = 0) -> Chains:
-    """EDM's and Song's chains, shape [2, TARGETS, SEEDS, KEPT], as NumPy arrays.
+def chains(kind: str, steps: int, seeds: int, pointwise: bool = False, seed: int = 0) -> Chains:
+    """EDM's and Song's chains, shape [2, TARGETS, seeds, KEPT], as NumPy arrays.
 
     Args:
       kind: see `model_of`.
       steps: N.
+      seeds: how many trainings.
       pointwise: whether EDM's weighting is read at each level, as in appendix H.3; else it is a
         density in sigma.
       seed: of data and noise.
     """
     random = np.random.default_rng([17, seed])
-    normal = random.standard_normal((SEEDS, POINTS, 1))
-    signs = np.sign(random.random((SEEDS, POINTS, 1)) - 0.5)
-    noise = jnp.asarray(random.standard_normal((SEEDS, POINTS, steps, 1)))
+    normal = random.standard_normal((seeds, POINTS, 1))
+    signs = np.sign(random.random((seeds, POINTS, 1)) - 0.5)
+    noise = jnp.asarray(random.standard_normal((seeds, POINTS, steps, 1)))
     points = jnp.asarray([s * normal for s in STDS.values()] + [signs + 0.1 * normal])
     weighting: AbstractWeighting = edm_weighting()
     if pointwise:
