@@ -4,9 +4,9 @@ One run of gradient descent gives a budget at each chosen step. The trained scor
 any other score: affine ones in closed form, any score on the line by its density, particles else.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -48,6 +48,14 @@ _SAME = 1e-5  # relative, at which numbers count as one: data may be of single p
 
 Told = Callable[[str, int, int], None]
 """Is told what is being done, how much of it is done, and of how much."""
+
+
+class Design(NamedTuple):
+    """What is trained for and sampled with, apart from the model."""
+
+    target: AbstractTarget
+    schedule: Schedule
+    weighting: AbstractWeighting
 
 
 def training_data(
@@ -129,43 +137,27 @@ def evaluate_training(
     _check_kinds(target, schedule, weighting, model)
     float64(0.0)
     chosen, how = chosen_steps(steps), _method(model, method, samples, data, checkpoint)
-    if samples != POPULATION and data is None:
-        dtype = model.weights()[0].dtype
-        data = training_data(target, schedule, weighting, int(samples), seed=seed, dtype=dtype)
-    if data is not None:
-        _check_data(data, schedule, weighting, target.dim)
+    design = Design(target, schedule, weighting)
+    data = _checked_data(data, design, model, samples, seed)
     key = named_key(jax.random.key(seed), "population")
-    population = _population(target, schedule, weighting, model, key, draws, samples, how)
-    if how == "simulated":
-        told = None if progress is None else _steps_told(progress)
-        assert data is not None  # _method refuses the population loss here
-        at = np.asarray(chosen)
-        run = simulated_run(model, data, at, learning_rate, checkpoint=checkpoint, progress=told)
-    else:
-        solution = population if data is None else solvable(model, data)
-        assert solution is not None
-        run = closed_form_run(solution, chosen, learning_rate, data)
-    floor = summed(loss_floor(target, schedule, weighting, key=key, samples=draws))
-    terms = _terms(run, population)
-    budgets = _budgets(target, schedule, run, seed, draws, progress)
-    if terms is not None:
-        budgets = tuple(
-            _with_bounds(budget, target, schedule, weighting, each)
-            for budget, each in zip(budgets, terms, strict=True)
-        )
+    population = _population(design, model, key, draws, data, how)
+    words = {"checkpoint": checkpoint, "progress": _steps_told(progress)}
+    walk = words if how == "simulated" else None
+    run = _run(model, data, population, chosen, learning_rate, walk)
+    budgets, terms = _budgets(design, run, population, seed, draws, progress)
     return TrainedEvaluation(
         run.steps,
         budgets,
         run.models,
         run.losses,
-        tuple(_excess(budget, schedule, weighting) for budget in budgets),
-        floor,
+        tuple(_excess(budget, design) for budget in budgets),
+        summed(loss_floor(*design, key=key, samples=draws)),
         terms,
         run.learning_rate,
         run.stability_limit,
         run.diverged_at,
         how,
-        POPULATION if data is None else data.points.shape[0],
+        data.points.shape[0] if data is not None else POPULATION,
     )
 
 
@@ -232,10 +224,16 @@ def _check_kinds(target: object, schedule: object, weighting: object, model: obj
             raise checks.refusal(field, value, domain, f"build one, for instance {example}")
 
 
-def _check_data(
-    data: DenoisingData, schedule: Schedule, weighting: AbstractWeighting, dim: int
-) -> None:
-    """Refuses data of another dimension, with other levels, or under another weighting."""
+def _checked_data(
+    data: DenoisingData | None, design: Design, model: AbstractModel, samples: Any, seed: int
+) -> DenoisingData | None:
+    """Draws data, or refuses those of another dimension, other levels or another weighting."""
+    target, schedule, weighting = design
+    if samples == POPULATION:
+        return None
+    if data is None:
+        return training_data(*design, samples, seed=seed, dtype=model.weights()[0].dtype)
+    dim = target.dim
     checks.same_dimension("data.points.shape[1]", data.points.shape[1], "the target", dim)
     own = (("sigmas", data.sigmas, schedule.forward_sigmas[1:], "levels of the schedule"),)
     own += (("beta", data.beta, weighting.total(schedule), "total weighting"),)
@@ -246,6 +244,7 @@ def _check_data(
         if not close:
             remedy = "make the data with this schedule and weighting"
             raise checks.refusal(f"data.{name}", given, f"the {what}", remedy)
+    return data
 
 
 def _method(
@@ -279,65 +278,79 @@ def _method(
 
 
 def _population(
-    target: AbstractTarget,
-    schedule: Schedule,
-    weighting: AbstractWeighting,
-    model: AbstractModel,
-    key: Any,
-    draws: int,
-    samples: Any,
-    how: str,
+    design: Design, model: AbstractModel, key: Any, draws: int, data: Any, how: str
 ) -> PopulationSolvable | None:
     """Gradient descent on the population loss, where it is solvable; refused if it must be."""
+    target, schedule, weighting = design
     sigma = schedule.forward_sigmas[1]
     simple = model.is_linear and model.row(target.mean(), sigma) is not None
     integrable = target.dim == 1 and model.kinks(sigma) is not None
     known = simple and (model.affine(sigma) is not None or integrable)
-    if samples != POPULATION and (how == "simulated" or not known):
+    if data is not None and (how == "simulated" or not known):
         return None
     return population_solvable(model, target, schedule, weighting, key=key, samples=draws)
 
 
-def _steps_told(progress: Told) -> Callable[[Progress], None]:
+def _run(
+    model: AbstractModel,
+    data: DenoisingData | None,
+    population: PopulationSolvable | None,
+    steps: Array,
+    rate: Any,
+    walk: dict[str, Any] | None,
+) -> Run:
+    """The run on the data, or without them on the population loss; `walk` is for simulated ones."""
+    if walk is not None:
+        assert data is not None  # _method refuses the population loss here
+        return simulated_run(model, data, steps, rate, **walk)
+    solution = population if data is None else solvable(model, data)
+    assert solution is not None  # it is refused where it must be solved and cannot
+    return closed_form_run(solution, steps, rate, data)
+
+
+def _steps_told(progress: Told | None) -> Callable[[Progress], None] | None:
+    if progress is None:
+        return None
     return lambda found: progress("gradient descent steps", found.done, found.total)
 
 
 def _budgets(
-    target: AbstractTarget,
-    schedule: Schedule,
+    design: Design,
     run: Run,
+    population: PopulationSolvable | None,
     seed: int,
     draws: int,
     progress: Told | None,
-) -> tuple[Evaluation, ...]:
-    """The budget at each chosen step."""
+) -> tuple[tuple[Evaluation, ...], tuple[LossTerms, ...] | None]:
+    """The budget at each chosen step, and the terms of the loss where they are known."""
     found, count = [], len(run.models)
     for i, model in enumerate(run.models):
         if is_concrete(run.lost) and bool(run.lost[i]):
             found.append(Evaluation.unavailable(_divergence(run), seed, draws))
         else:
-            budget = evaluate(target, schedule, model, seed=seed, samples=draws)
+            budget = evaluate(design.target, design.schedule, model, seed=seed, samples=draws)
             found.append(_masked(budget, run.lost[i]))
         if progress is not None:
             progress("error budgets", i + 1, count)
-    return tuple(found)
+    terms = _terms(run, population)
+    return (tuple(found) if terms is None else _with_bounds(found, design, terms)), terms
 
 
 def _with_bounds(
-    budget: Evaluation,
-    target: AbstractTarget,
-    schedule: Schedule,
-    weighting: AbstractWeighting,
-    terms: LossTerms,
-) -> Evaluation:
-    """The budget with Theorem 3 listed among its bounds, where there is a budget."""
-    if budget.score.reason is not None:
-        return budget
-    loss = terms.total.value
-    given = (target.dim, target.second_moment(), schedule, weighting, loss)
-    found = {"theorem-3": theorem_3(*given), "theorem-3-corrected": theorem_3_corrected(*given)}
-    listed = budget.bounds | {name: bound.total for name, bound in found.items()}
-    return eqx.tree_at(lambda e: e.bounds, budget, listed)
+    budgets: Sequence[Evaluation], design: Design, terms: tuple[LossTerms, ...]
+) -> tuple[Evaluation, ...]:
+    """The budgets with Theorem 3 listed among their bounds, where there is a budget."""
+    target, schedule, weighting = design
+    statements = {"theorem-3": theorem_3, "theorem-3-corrected": theorem_3_corrected}
+
+    def listed(budget: Evaluation, loss: Array) -> Evaluation:
+        if budget.score.reason is not None:
+            return budget
+        given = (target.dim, target.second_moment(), schedule, weighting, loss)
+        found = {name: statement(*given).total for name, statement in statements.items()}
+        return eqx.tree_at(lambda e: e.bounds, budget, budget.bounds | found)
+
+    return tuple(listed(b, t.total.value) for b, t in zip(budgets, terms, strict=True))
 
 
 def _masked(budget: Evaluation, lost: Array) -> Evaluation:
@@ -356,11 +369,11 @@ def _divergence(run: Run) -> str:
     )
 
 
-def _excess(budget: Evaluation, schedule: Schedule, weighting: AbstractWeighting) -> Estimate:
+def _excess(budget: Evaluation, design: Design) -> Estimate:
     """The population excess of the score of a budget."""
     if budget.score.reason is not None:
         return budget.score
-    return summed(level_excesses(budget.score_steps, schedule, weighting))
+    return summed(level_excesses(budget.score_steps, design.schedule, design.weighting))
 
 
 def _terms(run: Run, population: PopulationSolvable | None) -> tuple[LossTerms, ...] | None:

@@ -127,7 +127,7 @@ class TestManyDesigns:
         every = jax.jit(jax.vmap(over_means, (0, None, None, None)))
         found = every(self.RHOS, self.MEANS, self.AT, key)
         assert found.shape == (5, 4, 6, 9)
-        for i, j, k in [(0, 0, 0), (1, 3, 2), (2, 1, 5), (3, 2, 3), (4, 3, 4), (4, 0, 1)]:
+        for i, j, k in [(0, 0, 0), (2, 1, 5), (4, 3, 2)]:
             alone = self.chain(self.RHOS[i], self.MEANS[j], int(self.AT[k]), key)
             # the same formulas in another order of summation
             np.testing.assert_allclose(found[i, j, k], alone, rtol=1e-9, atol=1e-15)

@@ -106,7 +106,7 @@ def _closed_form_rate(
 def simulated_run(
     model: AbstractModel,
     data: DenoisingData,
-    steps: Int[np.ndarray, " chosen"],
+    steps: Int[Array, " chosen"],
     learning_rate: Any,
     *,
     checkpoint: str | Path | None = None,
@@ -132,14 +132,15 @@ def simulated_run(
     rate = read_learning_rate(learning_rate, model, data)
     limit = stability_limit(model, data)
     state = _Piece(model, empirical_loss(model, data), 0, -1)
-    start, total, models, losses = state.loss, int(steps[-1]), [], []
-    for step in (int(k) for k in steps):
+    at = np.asarray(steps).tolist()
+    start, total, models, losses = state.loss, at[-1], [], []
+    for step in at:
         if step > state.done and state.diverged_at < 0:
             told = _told(progress, state.done, total)
             state = _piece(state, data, step, float(rate), start, _file(checkpoint, step), told)
         models.append(state.model)
         losses.append(state.loss if state.diverged_at < 0 else jnp.asarray(jnp.inf, start.dtype))
-    kept = jnp.asarray(steps), tuple(models), jnp.stack(losses)
+    kept = steps, tuple(models), jnp.stack(losses)
     return Run(*kept, rate, limit, jnp.asarray(state.diverged_at), None)
 
 
