@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from design_space.arrays import Array, Float
+from design_space.arrays import Array, Bool, Float
 from design_space.bounds import full
 from design_space.errors.budget import error_budget
 from design_space.errors.decomposition import loss_terms
@@ -21,6 +21,7 @@ from design_space.schedules.schedule import Schedule
 from design_space.schedules.variance import Power
 from design_space.scores.features import LevelFeatures
 from design_space.scores.linear import LinearModel
+from design_space.scores.model import AbstractModel
 from design_space.targets.gaussian import Gaussian
 from design_space.training.objective import DenoisingData
 from design_space.training.population import population_solvable
@@ -79,8 +80,8 @@ class Chains(eqx.Module):
       by_levels: sum_j (h_j/(beta_j v_j)) excess_j.
     """
 
-    level: Float[Array, ""]
-    falling: Float[Array, ""]
+    level: Bool[Array, ""]
+    falling: Bool[Array, ""]
     train: Float[Array, ""]
     generalization: Float[Array, ""]
     estimation: Float[Array, ""]
@@ -169,37 +170,49 @@ def chain(given: Inputs) -> Chains:
     population = population_solvable(model, target, schedule, weighting)
     step, rate = given.step, given.rate * solution.stability_limit
     terms = loss_terms(solution, population, step, rate)
-    errors = error_budget(target, schedule, solution.at(step, rate))
     floor = jnp.sum(population.floor.value)
-    loss = terms.total.value
-    here, there = (
-        floor + terms.excess.value,
-        floor + (terms.estimation.value + terms.approximation.value),
-    )
-    split = jnp.abs(here - solution.loss(step, rate)) + jnp.abs(there - solution.least_loss)
-    sides = (dim, target.second_moment(), schedule, weighting, loss)
-    mmse = jax.vmap(target.mmse)(schedule.backward_variances[:-1]).value
+    here = floor + terms.excess.value - solution.loss(step, rate)
+    there = floor + terms.estimation.value + terms.approximation.value - solution.least_loss
     return Chains(
-        jnp.ptp(given.coefficients) == 0,
-        given.exponent < 0.5,
-        terms.train.value,
-        terms.generalization.value,
-        terms.estimation.value,
-        terms.approximation.value,
-        terms.excess.value,
-        loss,
-        solution.least_loss,
-        split,
-        floor,
-        errors.score.value,
-        errors.path_kl.value,
-        errors.marginal_kl.value,
-        errors.path_kl.error,
-        full.score_coefficient(schedule, weighting),
-        full.theorem_3(*sides, constants=full.Theorem3Constants(score=1.0)).total,
-        full.theorem_3_corrected(*sides).total,
-        full.theorem_3_by_steps(*sides, mmse=mmse).total,
+        level=jnp.ptp(given.coefficients) == 0,
+        falling=given.exponent < 0.5,
+        train=terms.train.value,
+        generalization=terms.generalization.value,
+        estimation=terms.estimation.value,
+        approximation=terms.approximation.value,
+        excess=terms.excess.value,
+        terms=terms.total.value,
+        interpolation=solution.least_loss,
+        split=jnp.abs(here) + jnp.abs(there),
+        floor=floor,
+        **_sampled(target, schedule, solution.at(step, rate)),
+        **_bounds(target, schedule, weighting, terms.total.value),
     )
+
+
+def _sampled(target: Gaussian, schedule: Schedule, score: AbstractModel) -> dict[str, Array]:
+    errors = error_budget(target, schedule, score)
+    path = errors.path_kl
+    return {
+        "score": errors.score.value,
+        "path": path.value,
+        "marginal": errors.marginal_kl.value,
+        "error": path.error,
+    }
+
+
+def _bounds(
+    target: Gaussian, schedule: Schedule, weighting: CustomWeighting, loss: Array
+) -> dict[str, Array]:
+    given = (target.dim, target.second_moment(), schedule, weighting, loss)
+    mmse = jax.vmap(target.mmse)(schedule.backward_variances[:-1]).value
+    one = full.Theorem3Constants(score=1.0)
+    return {
+        "coefficient": full.score_coefficient(schedule, weighting),
+        "printed": full.theorem_3(*given, constants=one).total,
+        "corrected": full.theorem_3_corrected(*given).total,
+        "by_steps": full.theorem_3_by_steps(*given, mmse=mmse).total,
+    }
 
 
 @functools.cache
