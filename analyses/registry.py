@@ -9,6 +9,7 @@ from analyses import (
     inverse_bell,
     kernel_limit,
     ledger,
+    phase_diagram,
     rate_exponents,
     rho_scan,
     schedule_comparison,
@@ -33,6 +34,7 @@ _MODULES = (
     solvable_training,
     kernel_limit,
     rate_exponents,
+    phase_diagram,
 )
 
 EXPERIMENTS: dict[str, Experiment] = {m.EXPERIMENT.name: m.EXPERIMENT for m in _MODULES}
