@@ -89,8 +89,8 @@ def score_optimal(
 
         int sigma^velocity sqrt(E |d/dv grad log p_v|^2) dv,
 
-    which does not depend on the clock. The authors take velocity 1 (section 3.3); 0 is a constant
-    speed. Their predictor-optimized cost is not implemented. For N(m, s^2 I) and velocity 1 the
+    which does not depend on the clock. Velocity 1 is the authors' choice as public summaries and a
+    public reimplementation of the paper give it; 0 is a constant speed. Their predictor-optimized cost is not implemented. For N(m, s^2 I) and velocity 1 the
     length up to sigma is 2 sqrt(d) (asinh(sigma/s) - sigma/sqrt(s^2 + sigma^2)).
 
     Args:
@@ -106,7 +106,7 @@ def score_optimal(
     Raises:
       ValueError: if a number is outside its domain, or the law is another one.
 
-    Source: sections 2.3, 3.1 and 3.3 of arXiv 2412.07877.
+    Source: the corrector-optimized cost of arXiv 2412.07877, see above.
     """
     steps = checks.count("steps", steps)
     low, high = checks.positive("sigma_min", sigma_min), checks.positive("sigma_max", sigma_max)
