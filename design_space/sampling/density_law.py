@@ -188,8 +188,16 @@ def _fitted(
     wasteful = own.end - own.origin > 1.5 * (1 + how.margin) * (high - low)
     if own.origin <= low and high <= own.end and own.spacing <= spacing and not wasteful:
         return density
-    grid = how.grid(low, high, spacing)
-    return LineDensity(grid, interpolate(own, density.log_values, grid.points()))
+    return _on(density, how.grid(low, high, spacing))
+
+
+def _on(density: LineDensity, grid: Grid) -> LineDensity:
+    """The density on another grid. Beyond its own, its logarithm must not rise."""
+    own, x = density.grid, grid.points()
+    values = interpolate(own, density.log_values, x)
+    ends = np.where(x < own.origin, density.log_values[0], density.log_values[-1])
+    outside = (x < own.origin) | (x > own.end)
+    return LineDensity(grid, np.where(outside, np.minimum(values, ends), values))
 
 
 class _Source(NamedTuple):
@@ -229,7 +237,7 @@ def _resolved(
         resolved = _roughness(density, values[::2], values[1:-1:2], h) < most
         if resolved or k == _REFINEMENTS or 4 * grid.size > _MOST_REFINED:
             break
-        density = _fitted(density, grid.origin, grid.end, grid.spacing / 2, how)
+        density = _on(density, Grid.covering(grid.origin, grid.end, grid.spacing / 2, _MOST))
     return _Source(density, values[::2], resolved)
 
 

@@ -240,3 +240,20 @@ def test_gaps_that_no_noise_reaches():
     truth = marginal_kl(propagate(twin.score, sigmas), twin.noisy(0.25))
     found = on_line(exact_score(far), wide, far).marginal_kl
     assert abs(float(found.value) - truth) <= float(found.error) + 1e-11 * truth
+
+
+def test_grids_refined_for_a_steep_score_invent_no_mass():
+    """Three points after a jump from much noise to little: the score is a staircase, and the grids
+    that resolve it end where log q is a hundred below its maximum and bends the other way.
+    """
+    sigmas = jnp.array([5.4, 1.4, 0.54, 0.054, 0.018, 0.0086, 0.005])
+    steps = sigmas[:-1] ** 2 - sigmas[1:] ** 2
+    points = GaussianMixture.isotropic([1 / 3] * 3, [[-0.7], [0.2], [1.0]], [0.0] * 3)
+    found = []
+    for how in (COARSE, FINE):
+        law = density_law(exact_score(points), sigmas, steps, how)
+        mass = np.sum(np.exp(law.log_values)) * law.grid.spacing
+        # What is beyond 1e-40 of the maximum is not followed, the trapezoid rule is good to 1e-12.
+        assert mass == pytest.approx(1.0, abs=1e-11)
+        found.append(float(np.max(law.log_values)))
+    assert found[0] == pytest.approx(found[1], abs=1e-2)  # maxima over different points
