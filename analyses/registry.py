@@ -6,12 +6,14 @@ from analyses import (
     counterexamples,
     design_rules,
     error_budget,
+    full_error,
     inverse_bell,
     kernel_limit,
     ledger,
     phase_diagram,
     rate_exponents,
     rho_scan,
+    sample_size,
     schedule_comparison,
     solvable_training,
     training_convergence,
@@ -35,6 +37,8 @@ _MODULES = (
     kernel_limit,
     rate_exponents,
     phase_diagram,
+    full_error,
+    sample_size,
 )
 
 EXPERIMENTS: dict[str, Experiment] = {m.EXPERIMENT.name: m.EXPERIMENT for m in _MODULES}

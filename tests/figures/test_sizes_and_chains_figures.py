@@ -1,0 +1,90 @@
+"""The figures of the full error draw from small tables made by hand, without JAX."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from figures import full_error, sample_size
+from figures.style import render
+
+_QUANTITIES = ("bound", "printed", "by_steps", "path_kl", "score", "discretization", "marginal_kl")
+_TERMS = ("marginal exact", "excess", "train", "generalization", "estimation", "coefficient bound")
+
+
+def chains():
+    rows = []
+    for data, steps, first in (("gaussian", 20, 0), ("gaussian", 300, 0), ("network", 10, 1)):
+        own = {"data": data, "steps": steps}
+        for k, design in enumerate(("edm", "song")):
+            for i, name in enumerate((*_QUANTITIES, *_TERMS)):
+                for at in (first, 3, 10, 100, 1000, 10**5, 10**6):
+                    if data == "network" and name == "marginal_kl" and at != 10:
+                        continue
+                    value = (1 + k) * 10.0**-i
+                    row = own | {"part": "mean", "design": design, "quantity": name}
+                    ends = {"value": value, "low": -value, "high": 2 * value}
+                    rows.append(row | {"iteration": at} | ends)
+        for name in ("bound", "printed", "path_kl", "marginal_kl"):
+            for at in (first, 10, 1000):
+                row = own | {"part": "pair", "quantity": name, "iteration": at}
+                rows.append(row | {"value": 1.2, "low": 0.9, "high": 1.6})
+    return pd.DataFrame(rows)
+
+
+def sizes():
+    rows = []
+    parts = ("optimization", "statistics", "approximation", "sampling")
+    for k in (10.0, 300.0, 1e300):
+        for n in (4, 8, 16):
+            for steps in (5, 10, 20):
+                own = {"plane": "levels", "design": "edm", "iteration": k, "points": n}
+                own |= {"steps": steps}
+                cell = {"part": "cell", "dominant": parts[(n + steps) % 4], "share": 0.6}
+                rows.append(own | cell | {"sure": n > 4})
+                for name in ("E_S", "sampling"):
+                    ends = {"value": 1.0 / n, "low": -0.1, "high": 2.0 / n}
+                    rows.append(own | {"part": "value", "quantity": name} | ends)
+            for width in (8, 16):
+                own = {"plane": "width", "design": "edm", "iteration": k, "points": n}
+                own |= {"steps": 10, "width": width}
+                for name in ("E_S", "sampling", "approximation"):
+                    ends = {"value": 1.0 / n, "low": 0.5 / n, "high": 2.0 / n}
+                    rows.append(own | {"part": "value", "quantity": name} | ends)
+        seed = {"part": "seed", "quantity": "marginal KL", "seed": 0, "value": 0.4, "width": 8}
+        rows.append(own | seed)
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("module", "table", "panels"), [(full_error, chains(), 9), (sample_size, sizes(), 6)]
+)
+def test_it_draws_every_panel_the_same_way_each_time(module, table, panels):
+    figure = module.draw(table)
+    drawn = [ax for ax in figure.axes if ax.get_title(loc="left")]
+    assert len(drawn) == panels
+    for ax in drawn:
+        assert ax.get_xlabel()
+        assert ax.has_data()
+    assert len(module.CAPTION) > 100
+    assert render(figure, "png", 60) == render(module.draw(table), "png", 60)
+
+
+def test_the_largest_number_of_steps_that_is_not_too_large_is_drawn():
+    axes = full_error.draw(chains()).axes
+    assert "$N$ = 20" in axes[0].get_title(loc="left")
+    assert "$N$ = 10" in axes[3].get_title(loc="left")
+
+
+def test_unsure_cells_have_a_dot():
+    axes = sample_size.draw(sizes()).axes[2]
+    (dots,) = axes.get_lines()
+    np.testing.assert_array_equal(np.unique(dots.get_ydata()), [0])
+    assert len(dots.get_xdata()) == 3
+
+
+def test_figures_do_not_import_jax():
+    code = "import sys, figures.full_error, figures.sample_size; assert 'jax' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
