@@ -159,7 +159,8 @@ def loss_decomposition(solution: Solvable, population: PopulationSolvable) -> Lo
     apart = jnp.einsum("bqp,bpc->bqc", seen, end - least)
     known = jnp.where((solution.singular > 0)[:, :, None], solution.right, 0.0)
     mixing = jnp.einsum("bqp,bmp->bqm", seen, known)
-    star = _without(apart, seen - jnp.einsum("bqm,bmp->bqp", mixing, known))
+    unseen = seen - jnp.einsum("bqm,bmp->bqp", mixing, known)
+    star = _without(apart, unseen, jnp.max(dynamics.singular, axis=1))
     sizes = jnp.einsum("bqp,bpc->bqc", jnp.abs(seen), jnp.abs(end) + jnp.abs(least))
     size = jnp.sqrt(jnp.sum(sizes**2))
     return LossDecomposition(solution, mixing, apart, star, _approximation(population), size)
@@ -224,12 +225,13 @@ def _approximation(population: PopulationSolvable) -> Estimate:
     return Estimate(least, 64 * EPS * least, "closed form") + population.gap.total()
 
 
-def _without(vectors: Array, matrix: Array) -> Array:
-    """Vectors less their parts in the column space of a matrix, block by block."""
+def _without(vectors: Array, matrix: Array, size: Array) -> Array:
+    """Vectors less their parts in the column space of a matrix, block by block.
+
+    The matrix is a difference of others, whose size says how much of it is rounding, [blocks].
+    """
     left, singular, _ = _svd_blocks(matrix)
-    largest = jnp.max(singular, axis=1, keepdims=True)
-    scale = jnp.maximum(largest, jnp.max(jnp.abs(vectors), axis=(1, 2))[:, None])
-    live = singular > 64 * EPS * max(matrix.shape[1:]) * scale
+    live = singular > 64 * EPS * max(matrix.shape[1:]) * size[:, None]
     basis = jnp.where(live[:, None, :], left, 0.0)
     return vectors - jnp.einsum("bqr,bsr,bsc->bqc", basis, basis, vectors)
 

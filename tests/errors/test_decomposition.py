@@ -139,6 +139,23 @@ def test_excess_is_that_of_the_trained_score():
     np.testing.assert_allclose(found.estimation.value, end.value, rtol=1e-11)
 
 
+def test_where_data_determine_the_weights_training_ends_at_theta_star():
+    """Rounding is no direction that the data do not see, however little the limit is off."""
+    target = Gaussian.isotropic(1, 5.0)
+    model = inside(per_level_affine(1, noise_coordinate(SIGMAS)))
+    known = population_solvable(model, target, SCHEDULE, WEIGHTING)
+
+    def one(key):
+        points = target.sample(key, 100)
+        found = loss_decomposition(
+            solvable(model, denoising_data(points, SCHEDULE, WEIGHTING, key)), known
+        )
+        return found.star, found.limit
+
+    star, limit = eqx.filter_jit(eqx.filter_vmap(one))(jax.random.split(KEY, 200))
+    np.testing.assert_array_equal(star, limit)
+
+
 def test_the_signed_terms_add_up():
     """excess = train -+ generalization + estimation + approximation: no more is in the bound."""
     model = MODELS["per level"]
