@@ -27,6 +27,9 @@ from design_space.training.population import population_solvable
 from design_space.training.solvable import solvable
 from design_space.weightings.base import AbstractWeighting, CustomWeighting
 
+TERMS = ("train", "generalization", "estimation", "approximation")
+"""The terms of Theorem 3, whose sum the bound takes."""
+
 
 class Learner(eqx.Module):
     """How scores are learned.
@@ -93,16 +96,22 @@ def _model(learner: Learner, levels: Array, weights: Array) -> Preconditioned:
     return preconditioned(inner, learner.sigma_data)
 
 
+def _weights(learner: Learner, levels: int, dim: int, key: Key) -> Array:
+    """Initial weights, block by block."""
+    blocks = levels if learner.scales is None else len(learner.scales)
+    shape = (blocks, dim, dim + 1)
+    return learner.spread * jax.random.normal(named_key(key, "weights"), shape)
+
+
 def _problems(
-    learner: Learner, schedule: Schedule, weighting: AbstractWeighting, points: Array, key: Key
+    learner: Learner,
+    schedule: Schedule,
+    weighting: AbstractWeighting,
+    noise: Array,
+    weights: Array,
 ) -> _Problem:
     """The problems of one training, stacked."""
     nodes, beta = schedule.forward_sigmas, weighting.total(schedule)
-    count, dim = points.shape
-    noise = jax.random.normal(named_key(key, "noise"), (count, schedule.steps, dim))
-    blocks = schedule.steps if learner.scales is None else len(learner.scales)
-    shape = (blocks, dim, dim + 1)
-    weights = learner.spread * jax.random.normal(named_key(key, "weights"), shape)
     if learner.scales is None:
         nodes = jnp.stack([nodes[:-1], nodes[1:]], axis=1)
         return _Problem(nodes, beta[:, None], jnp.moveaxis(noise, 1, 0)[:, :, None], weights)
@@ -120,7 +129,9 @@ def _solved(
     return loss_decomposition(solvable(model, data), population)
 
 
-def _coefficients(solved: LossDecomposition, nodes: Array, step: Scalar, rate: Scalar):
+def _coefficients(
+    solved: LossDecomposition, nodes: Array, step: Scalar, rate: Scalar
+) -> tuple[Array, Array]:
     """A_j [levels, dim, dim] and b_j [levels, dim] of the trained score."""
     model = solved.solution.at(step, rate)
 
@@ -130,6 +141,74 @@ def _coefficients(solved: LossDecomposition, nodes: Array, step: Scalar, rate: S
         return found
 
     return jax.vmap(at)(nodes[1:])
+
+
+class Training(eqx.Module):
+    """One training, at every step of gradient descent.
+
+    Attributes:
+      problems: of gradient descent, stacked.
+      solved: what became of each.
+      rate: the learning rate, half of the stability limit of all together.
+    """
+
+    problems: _Problem
+    solved: LossDecomposition
+    rate: Float[Array, ""]
+
+    def score(self, step: Scalar) -> AffineScore:
+        """The score after some steps.
+
+        Args:
+          step: at least 0.
+        """
+        slopes, intercepts = eqx.filter_vmap(
+            lambda s, p: _coefficients(s, p.nodes, step, self.rate)
+        )(self.solved, self.problems)
+        dim = intercepts.shape[-1]
+        shape = (-1, dim, dim) if dim > 1 else (-1, 1)  # a diagonal, which is cheaper
+        sigmas = self.problems.nodes[:, 1:].reshape(-1)
+        return AffineScore(sigmas, slopes.reshape(shape), intercepts.reshape(-1, dim))
+
+    def terms(self, step: Scalar) -> dict[str, Array]:
+        """The terms of Theorem 3 over all problems; eps_n is the absolute value of a sum.
+
+        Args:
+          step: at least 0.
+        """
+        found = eqx.filter_vmap(lambda s: s.at(step, self.rate))(self.solved)
+        names = ("train", "estimation", "approximation", "excess")
+        sums = {name: jnp.sum(getattr(found, name).value) for name in names}
+        rest = found.excess.value - (
+            found.train.value + found.estimation.value + found.approximation.value
+        )
+        return sums | {"generalization": jnp.abs(jnp.sum(rest))}
+
+
+def training(
+    learner: Learner,
+    target: Gaussian,
+    schedule: Schedule,
+    weighting: AbstractWeighting,
+    points: Float[Array, "points dim"],
+    noise: Float[Array, "points levels dim"],
+    weights: Float[Array, "blocks dim features"],
+) -> Training:
+    """Gradient descent from given weights on given data and noise.
+
+    Args:
+      learner: the model.
+      target: N(m, S) with the moments of the law of the points.
+      schedule: the noise levels.
+      weighting: gives beta_j.
+      points: the data.
+      noise: standard normal numbers.
+      weights: initial weights; a block for each level, or for each scale.
+    """
+    problems = _problems(learner, schedule, weighting, noise, weights)
+    solved = eqx.filter_vmap(lambda p: _solved(learner, target, points, p))(problems)
+    limits = eqx.filter_vmap(lambda s: s.solution.stability_limit)(solved)
+    return Training(problems, solved, SAFE_SHARE * jnp.min(limits))
 
 
 def chain_errors(
@@ -159,44 +238,35 @@ def chain_errors(
     Returns:
       Arrays of shape [chosen].
     """
-    problems = _problems(learner, schedule, weighting, points, key)
-    solved = eqx.filter_vmap(lambda p: _solved(learner, target, points, p))(problems)
-    limits = eqx.filter_vmap(lambda s: s.solution.stability_limit)(solved)
-    rate = SAFE_SHARE * jnp.min(limits)
+    count, dim = points.shape
+    noise = jax.random.normal(named_key(key, "noise"), (count, schedule.steps, dim))
+    weights = _weights(learner, schedule.steps, dim, key)
+    trained = training(learner, target, schedule, weighting, points, noise, weights)
 
     def at(step: Array) -> ChainErrors:
-        slopes, intercepts = eqx.filter_vmap(lambda s, p: _coefficients(s, p.nodes, step, rate))(
-            solved, problems
-        )
-        dim = target.dim
-        score = AffineScore(
-            schedule.forward_sigmas[1:], slopes.reshape(-1, dim, dim), intercepts.reshape(-1, dim)
-        )
-        return _errors(target, schedule, weighting, score, _terms(solved, step, rate))
+        return errors_of(target, schedule, weighting, trained.score(step), trained.terms(step))
 
     return jax.lax.map(at, steps)
 
 
-def _terms(solved: LossDecomposition, step: Array, rate: Array) -> dict[str, Array]:
-    """The terms of Theorem 3 over all problems; eps_n is the absolute value of a sum."""
-    found = eqx.filter_vmap(lambda s: s.at(step, rate))(solved)
-    names = ("train", "estimation", "approximation", "excess")
-    sums = {name: jnp.sum(getattr(found, name).value) for name in names}
-    rest = found.excess.value - (
-        found.train.value + found.estimation.value + found.approximation.value
-    )
-    return sums | {"generalization": jnp.abs(jnp.sum(rest))}
-
-
-def _errors(
+def errors_of(
     target: Gaussian,
     schedule: Schedule,
     weighting: AbstractWeighting,
     score: AffineScore,
     terms: dict[str, Array],
 ) -> ChainErrors:
+    """Budget and bound of one trained score.
+
+    Args:
+      target: the data law.
+      schedule: the noise levels.
+      weighting: gives beta_j.
+      score: what was trained.
+      terms: of Theorem 3, by name, with the excess.
+    """
     budget = error_budget(target, schedule, score)
-    loss = sum(terms[name] for name in ("train", "generalization", "estimation", "approximation"))
+    loss = sum(terms[name] for name in TERMS)
     given = (target.dim, target.second_moment(), schedule, weighting, loss)
     bound = theorem_3_corrected(*given)
     names = ("initialization", "discretization", "score", "path_kl", "marginal_kl", "w2")

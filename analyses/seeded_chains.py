@@ -13,21 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import special
 
+from analyses import chain
+from analyses.chain import Learner
 from design_space.arrays import Array, Float
-from design_space.bounds import full
-from design_space.errors.budget import ErrorBudget, error_budget
-from design_space.errors.decomposition import loss_terms
 from design_space.errors.marginal import gaussian_law
 from design_space.schedules.named import edm, song
 from design_space.schedules.schedule import Schedule
-from design_space.scores.linear import per_level_affine, shared_affine
-from design_space.scores.preconditioned import Preconditioned, noise_coordinate, preconditioned
 from design_space.targets.gaussian import Gaussian
 from design_space.targets.integrals import mixture_integrals
 from design_space.targets.mixture import GaussianMixture
-from design_space.training.objective import DenoisingData
-from design_space.training.population import population_solvable
-from design_space.training.solvable import solvable
 from design_space.weightings.base import AbstractWeighting, CustomWeighting
 from design_space.weightings.named import edm_weighting
 
@@ -43,6 +37,9 @@ TARGETS = (*STDS, MODES)
 
 SCALES = (0.0, 0.5, 1.0, 2.0)
 """Of the features that a shared model has, in units of ln(sigma)/4."""
+
+MODELS = {"per level": Learner(), "shared": Learner(SCALES)}
+"""Affine scores inside EDM's preconditioning, by name."""
 
 CRITERIA = ("bound", "path", "marginal", "w2")
 
@@ -86,25 +83,13 @@ class Chains(eqx.Module):
     loss: Float[Array, "..."]
 
 
-def model_of(kind: str, schedule: Schedule) -> Preconditioned:
-    """An affine score inside EDM's preconditioning, from S = -x/(sigma^2 + 1/4).
-
-    Args:
-      kind: "per level" or "shared".
-      schedule: gives the levels.
-    """
-    if kind == "shared":
-        return preconditioned(shared_affine(1, SCALES))
-    return preconditioned(per_level_affine(1, noise_coordinate(schedule.forward_sigmas[1:])))
-
-
 def trained(
-    kind: str, law: Law, schedule: Schedule, beta: Array, points: Array, noise: Array
+    learner: Learner, law: Law, schedule: Schedule, beta: Array, points: Array, noise: Array
 ) -> Chains:
-    """One chain.
+    """One chain, from weights zero: training starts from S = -x/(sigma^2 + 1/4).
 
     Args:
-      kind: see `model_of`.
+      learner: the model.
       law: of the data.
       schedule: of N steps.
       beta: total weighting, [N].
@@ -112,51 +97,50 @@ def trained(
       noise: shape [points, N, 1].
     """
     target, weighting = Gaussian.isotropic(1, law.std), CustomWeighting(beta)
-    model = model_of(kind, schedule)
-    solution = solvable(model, DenoisingData(points, noise, schedule.forward_sigmas[1:], beta))
-    population = population_solvable(model, target, schedule, weighting)
-    rate = 0.5 * solution.stability_limit
-    loss = loss_terms(solution, population, jnp.asarray(KEPT), rate).total.value
-    loss += 0.5 * jnp.sum(beta * schedule.forward_variances[1:] * law.gap)
+    blocks = schedule.steps if learner.scales is None else len(learner.scales)
+    given = (target, schedule, weighting)
+    training = chain.training(learner, *given, points, noise, jnp.zeros((blocks, 1, 2)))
+    lost = 0.5 * jnp.sum(beta * schedule.forward_variances[1:] * law.gap)
     gap = 0.5 * jnp.sum(schedule.forward_variance_steps * law.gap)
     final = law.std**2 + schedule.forward_variances[0]
 
-    def at(args: tuple[Array, Array]) -> Chains:
-        step, lost = args
-        score = solution.at(step, rate)
-        found: ErrorBudget = error_budget(target, schedule, score)
+    def at(step: Array) -> Chains:
+        score, terms = training.score(step), training.terms(step)
+        terms["approximation"] += lost
+        found = chain.errors_of(*given, score, terms)
         sampler = gaussian_law(target, schedule, score)
         assert sampler is not None
         std = jnp.sqrt(final + jnp.sum(sampler.excess))
-        beyond = 2 * std * (jnp.sqrt(final) - law.across)
-        given = (1, law.std**2, schedule, weighting, lost)
         return Chains(
-            full.theorem_3_corrected(*given).total,
-            full.theorem_3(*given).total,
-            found.path_kl.value + law.negentropy,
-            found.marginal_kl.value + law.negentropy,
-            jnp.sqrt(found.w2.value**2 + beyond),
-            found.score.value + gap,
-            found.path_kl.value + law.negentropy - found.score.value - gap,
-            lost,
+            found.bound,
+            found.printed,
+            found.path_kl + law.negentropy,
+            found.marginal_kl + law.negentropy,
+            jnp.sqrt(found.w2**2 + 2 * std * (jnp.sqrt(final) - law.across)),
+            found.score + gap,
+            found.path_kl + law.negentropy - found.score - gap,
+            sum((terms[name] for name in chain.TERMS), jnp.zeros(())),
         )
 
-    return jax.lax.map(at, (jnp.asarray(KEPT), loss))
+    return jax.lax.map(at, jnp.asarray(KEPT))
 
 
 @eqx.filter_jit
 def _table(
-    kind: str, laws: Law, schedules: Schedule, betas: Array, points: Array, noise: Array
+    learner: Learner, laws: Law, schedules: Schedule, betas: Array, points: Array, noise: Array
 ) -> Chains:
     """Chains, shape [schedules, targets, seeds, KEPT]."""
+    shape = (betas.shape[0], *points.shape[:2])
 
-    def one(schedule: Schedule, beta: Array, law: Law, data: Array, xi: Array) -> Chains:
-        return trained(kind, law, schedule, beta, data, xi)
+    def one(index: tuple[Array, Array, Array]) -> Chains:
+        i, j, k = index
+        law = jax.tree.map(lambda leaf: leaf[i, j], laws)
+        schedule = jax.tree.map(lambda leaf: leaf[i], schedules)
+        return trained(learner, law, schedule, betas[i], points[j, k], noise[k])
 
-    seeds = eqx.filter_vmap(one, in_axes=(None, None, None, 0, 0))
-    targets = eqx.filter_vmap(seeds, in_axes=(None, None, eqx.if_array(0), 0, None))
-    axes = (eqx.if_array(0), 0, eqx.if_array(0), None, None)
-    return eqx.filter_vmap(targets, in_axes=axes)(schedules, betas, laws, points, noise)
+    # one batch axis compiles in less time than three
+    every = jax.vmap(one)(tuple(axis.ravel() for axis in jnp.indices(shape)))
+    return jax.tree.map(lambda leaf: leaf.reshape(*shape, -1), every)
 
 
 def two_modes() -> GaussianMixture:
@@ -205,7 +189,7 @@ def chains(kind: str, steps: int, seeds: int, pointwise: bool = False, seed: int
     """EDM's and Song's chains, shape [2, TARGETS, seeds, KEPT], as NumPy arrays.
 
     Args:
-      kind: see `model_of`.
+      kind: "per level" or "shared".
       steps: N.
       seeds: how many trainings.
       pointwise: whether EDM's weighting is read at each level, as in appendix H.3; else it is a
@@ -225,4 +209,4 @@ def chains(kind: str, steps: int, seeds: int, pointwise: bool = False, seed: int
     stacked, known = (
         jax.tree.map(lambda *x: jnp.stack(x), *each) for each in (grids, [laws(g) for g in grids])
     )
-    return jax.tree.map(np.asarray, _table(kind, known, stacked, betas, points, noise))
+    return jax.tree.map(np.asarray, _table(MODELS[kind], known, stacked, betas, points, noise))

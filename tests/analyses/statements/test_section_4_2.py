@@ -14,6 +14,8 @@ from analyses.statements import section_4_2
 from analyses.statements.section_4_2 import SAMPLING_DOMINANT, SCORE_DOMINANT
 from design_space.errors.budget import error_budget
 from design_space.schedules.named import edm, song
+from design_space.scores.linear import per_level_affine
+from design_space.scores.preconditioned import noise_coordinate, preconditioned
 from design_space.training.objective import DenoisingData
 from design_space.training.solvable import solvable
 from design_space.weightings.named import edm_weighting
@@ -29,8 +31,9 @@ def test_two_modes_against_the_mixtures_own_budget():
     beta = edm_weighting().total(GRID)
     law = jax.tree.map(lambda leaf: leaf[TARGETS.index("two modes")], laws(GRID))
     given = (jnp.asarray(points), jnp.asarray(noise))
-    found = eqx.filter_jit(seeded_chains.trained)("per level", law, GRID, beta, *given)
-    model = seeded_chains.model_of("per level", GRID)
+    learner = seeded_chains.MODELS["per level"]
+    found = eqx.filter_jit(seeded_chains.trained)(learner, law, GRID, beta, *given)
+    model = preconditioned(per_level_affine(1, noise_coordinate(GRID.forward_sigmas[1:])))
     solution = solvable(model, DenoisingData(*given, GRID.forward_sigmas[1:], beta))
     index = 2
     score = solution.at(KEPT[index], 0.5 * solution.stability_limit)
