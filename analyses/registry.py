@@ -10,6 +10,7 @@ from analyses import (
     inverse_bell,
     kernel_limit,
     ledger,
+    optimal_schedules,
     phase_diagram,
     rate_exponents,
     rho_scan,
@@ -39,6 +40,7 @@ _MODULES = (
     phase_diagram,
     full_error,
     sample_size,
+    optimal_schedules,
 )
 
 EXPERIMENTS: dict[str, Experiment] = {m.EXPERIMENT.name: m.EXPERIMENT for m in _MODULES}

@@ -1,0 +1,53 @@
+"""The figures about grids and weightings draw from small tables made by hand, without JAX."""
+
+import importlib
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from figures.style import render
+
+
+def optimal_schedules():
+    """Four Gaussians and two mixtures; EDM costs twice the optimum, Song three times."""
+    ratios = {"marginal-optimal": 1.0, "edm": 2.0, "song": 3.0, "path-optimal": 1.5, "beta": 4.0}
+    rows = []
+    for k in range(6):
+        own = {"target": f"N(0, {k}²)" if k < 4 else f"modes {k}", "gaussian": k < 4}
+        for name, ratio in ratios.items():
+            rows += [
+                own | {"part": "error", "design": name, "steps": n, "marginal_ratio": ratio}
+                for n in (5, 10, 20)
+            ]
+            rows += [
+                own
+                | {"part": "grid", "design": name, "steps": 3, "level": j, "sigma": 10.0 ** (1 - j)}
+                for j in range(4)
+            ]
+    return pd.DataFrame(rows)
+
+
+TABLES = {"optimal_schedules": (optimal_schedules, 12)}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_figure_draws_every_panel_the_same_way_each_time(name):
+    make, panels = TABLES[name]
+    module = importlib.import_module(f"figures.{name}")
+    figure = module.draw(make())
+    assert len(figure.axes) >= panels
+    assert all(ax.lines or ax.patches or ax.collections or ax.images for ax in figure.axes)
+    assert any(ax.get_xlabel() for ax in figure.axes)
+    assert any(ax.get_ylabel() for ax in figure.axes)
+    assert len(module.CAPTION) > 100
+    assert render(figure, "png", 60) == render(module.draw(make()), "png", 60)
+
+
+def test_densities_are_shares_of_steps_per_decade():
+    from figures import optimal_schedules as module
+
+    axes = module.draw(optimal_schedules()).axes[0]
+    for line in axes.lines:
+        np.testing.assert_allclose(line.get_ydata(), 1 / 3)  # three steps of a decade each
+        np.testing.assert_allclose(line.get_xdata(), 10.0 ** np.array([0.5, -0.5, -1.5]))
