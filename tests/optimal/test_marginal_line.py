@@ -88,14 +88,14 @@ def test_slopes_of_the_ends_are_finite():
     assert np.all(np.isfinite(slopes))
 
 
-def check_optimum(target, steps, sigma_min=0.002, agreeing=2):
-    found = marginal_optimum(target, steps, sigma_min)
+def check_optimum(target, steps):
+    found = marginal_optimum(target, steps)
     value, error = float(found.marginal_kl.value), float(found.marginal_kl.error)
     best = min(found.published.values())
     # the published KL stand at the coarse resolution, up to a per cent off at few steps
     assert value + error < 0.99 * best
-    # there are local minima; at least so many searches end near the best one
-    assert sorted(found.restarts.values())[agreeing - 1] < 1.02 * value
+    # there are local minima; at least two searches end near the best one
+    assert sorted(found.restarts.values())[1] < 1.02 * value
     assert found.gradient_norm < 1e-3 * value
     return found
 
@@ -109,7 +109,11 @@ def test_beats_every_published_schedule(name, steps):
 
 @pytest.mark.slow
 def test_beats_every_published_schedule_on_points():
-    check_optimum(POINTS, 10, sigma_min=0.02, agreeing=1)  # as many minima as starts
+    found = marginal_optimum(POINTS, 10, sigma_min=0.02)
+    best = min(found.published.values())
+    # The search is coarse where it starts (a per cent), and has as many minima here as starts.
+    assert float(found.marginal_kl.value + found.marginal_kl.error) < 0.97 * best
+    assert exact_kl(POINTS, found.schedule) == pytest.approx(float(found.marginal_kl.value))
 
 
 @pytest.mark.slow
