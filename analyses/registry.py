@@ -19,6 +19,7 @@ from analyses import (
     solvable_training,
     training_convergence,
     weighting_race,
+    weighting_times_schedule,
 )
 from analyses.experiment import Experiment
 
@@ -41,6 +42,7 @@ _MODULES = (
     full_error,
     sample_size,
     optimal_schedules,
+    weighting_times_schedule,
 )
 
 EXPERIMENTS: dict[str, Experiment] = {m.EXPERIMENT.name: m.EXPERIMENT for m in _MODULES}
