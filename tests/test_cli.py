@@ -144,7 +144,7 @@ class TestRefusals:
         def broken(*args, **kwargs):
             return np.zeros(3).reshape(2)  # numpy raises ValueError, not this package
 
-        monkeypatch.setattr("design_space.commands.evaluate.evaluate", broken)
+        monkeypatch.setattr("design_space.commands.evaluate.evaluate_specification", broken)
         result = invoke("evaluate", gaussian)
         assert result.exit_code == 1
         assert isinstance(result.exception, ValueError)

@@ -263,3 +263,16 @@ def test_components_of_weight_zero_do_not_matter():
         one, other = (getattr(ds.evaluate(t, ds.edm(5)), name) for t in (live, dead))
         assert one.method == other.method == "quadrature"
         assert float(one.value) == pytest.approx(float(other.value), rel=1e-12)
+
+
+def test_a_sampled_interval_wider_than_the_path_kl_is_withdrawn():
+    """A far wrong score makes the weights of the particle filters useless; the path KL is not."""
+    target = ds.GaussianMixture.isotropic([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.5]], [0.1, 0.3])
+    wrong = ds.function_score(lambda x, sigma: -x / (sigma**2 + 1) + 40 * jnp.sin(3 * x[::-1]))
+    budget = ds.evaluate(target, ds.edm(3, 0.3, 3.0), wrong, samples=64)
+    assert budget.path_kl.value > 10
+    assert np.isnan(budget.marginal_kl.value)
+    assert "wider than what the path KL allows" in budget.marginal_kl.reason
+    entry = budget.to_dict()["marginal_kl"]
+    assert entry["value"] is None
+    assert entry["reason"] == budget.marginal_kl.reason

@@ -77,8 +77,12 @@ def run(
 @contextmanager
 def _showing() -> Iterator[Told]:
     """A line on the terminal while the design is evaluated, with a bar for what can be counted."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda label, done, total: None
+        return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as screen:
+    with Progress(*columns, console=console, transient=True) as screen:
         task = screen.add_task("evaluating the design", total=None)
         yield lambda label, done, total: screen.update(
             task, description=f"{label}: {done} of {total}", completed=done, total=total

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from design_space import checks
-from design_space.arrays import Key, is_concrete
+from design_space.arrays import Array, Key, is_concrete
 from design_space.errors.discretization import discretization_errors, summed
 from design_space.errors.initialization import initialization_error
 from design_space.errors.marginal import marginal_errors, square_root
@@ -29,7 +29,8 @@ class ErrorBudget(eqx.Module):
       discretization: E_D = (1/2) sum_j int (I(v) - I(v_j)) dv over the steps.
       score: E_S = (1/2) sum_j h_j E|s_j - L_{v_j}|^2.
       path_kl: their sum, the KL of the whole sampling path.
-      marginal_kl: KL(p_{v_N} | q_N).
+      marginal_kl: KL(p_{v_N} | q_N), at most path_kl; not available where only sampling is left
+        and its interval is wider than that.
       w2: W2(p_{v_N}, q_N).
       discretization_steps: the contribution of each step to E_D, shape [steps].
       score_steps: the contribution of each step to E_S, shape [steps].
@@ -78,12 +79,13 @@ def error_budget(
     per_score = score_errors(target, schedule, score, key, samples)
     marginals = marginal_errors(target, schedule, score, key, samples)
     discretization, score_total = summed(per_step), summed(per_score)
+    path_kl = initialization + discretization + score_total
     budget = ErrorBudget(
         initialization,
         discretization,
         score_total,
-        initialization + discretization + score_total,
-        marginals.marginal_kl,
+        path_kl,
+        _informative(marginals.marginal_kl, path_kl),
         square_root(marginals.w2_squared),
         per_step,
         per_score,
@@ -92,6 +94,24 @@ def error_budget(
         return budget
     falling = (variances[-1] > 0) & jnp.all(steps > 0)
     return jax.tree.map(lambda leaf: jnp.where(falling, leaf, jnp.nan), budget)
+
+
+def _informative(marginal: Estimate, path: Estimate) -> Estimate:
+    """Withdraws a sampled marginal KL whose interval says less than 0 <= KL <= path KL does."""
+    if marginal.method != "monte carlo" or not is_concrete(marginal.error, path.value):
+        return marginal
+    error, most = float(marginal.error), float(path.value + path.error)
+    if error <= most:
+        return marginal
+    return Estimate.unavailable(
+        f"sampling leaves an interval of +-{error:.2g}, wider than what the path KL allows, which "
+        f"is 0 to {most:.4g}; take more samples, or a score nearer to the exact one"
+    )
+
+
+@eqx.filter_jit
+def _at_levels(score: AbstractScore, point: Array, sigmas: Array) -> Array:
+    return jax.vmap(lambda sigma: score(point, sigma))(sigmas)
 
 
 def _check_score(score: AbstractScore, target: AbstractTarget, schedule: Schedule) -> None:
@@ -103,8 +123,8 @@ def _check_score(score: AbstractScore, target: AbstractTarget, schedule: Schedul
     if score.is_exact_for(target) or not is_concrete(score, target, schedule):
         return
     point, sigmas = target.mean(), schedule.backward_sigmas[:-1]
-    score(point, sigmas[0])  # raises on a wrong shape
-    values = np.asarray(jax.vmap(lambda sigma: score(point, sigma))(sigmas))
+    score(point, sigmas[0])  # raises on a wrong shape, where a host's error keeps its kind
+    values = np.asarray(_at_levels(score, point, sigmas))
     bad = ~np.all(np.isfinite(values), axis=1)
     if np.any(bad):
         level = float(sigmas[int(np.argmax(bad))])
