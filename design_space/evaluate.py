@@ -59,8 +59,8 @@ class Evaluation(eqx.Module):
           seed: as it was given.
           samples: as they were given.
         """
-        nothing = Estimate.unavailable(reason)
-        return Evaluation(*[nothing] * 8, {}, seed, samples)
+        no = Estimate.unavailable(reason)
+        return Evaluation(no, no, no, no, no, no, no, no, {}, seed, samples)
 
     @property
     def provenance(self) -> dict[str, object]:

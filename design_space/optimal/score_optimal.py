@@ -90,8 +90,9 @@ def score_optimal(
         int sigma^velocity sqrt(E |d/dv grad log p_v|^2) dv,
 
     which does not depend on the clock. Velocity 1 is the authors' choice as public summaries and a
-    public reimplementation of the paper give it; 0 is a constant speed. Their predictor-optimized cost is not implemented. For N(m, s^2 I) and velocity 1 the
-    length up to sigma is 2 sqrt(d) (asinh(sigma/s) - sigma/sqrt(s^2 + sigma^2)).
+    public reimplementation of the paper give it; 0 is a constant speed. Their predictor-optimized
+    cost is not implemented. For N(m, s^2 I) and velocity 1 the length up to sigma is
+    2 sqrt(d) (asinh(sigma/s) - sigma/sqrt(s^2 + sigma^2)).
 
     Args:
       target: a Gaussian in any dimension, or a mixture that reduces to a line.
