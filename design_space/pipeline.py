@@ -283,9 +283,10 @@ def _population(
     """Gradient descent on the population loss, where it is solvable; refused if it must be."""
     target, schedule, weighting = design
     sigma = schedule.forward_sigmas[1]
-    simple = model.is_linear and model.row(target.mean(), sigma) is not None
-    integrable = target.dim == 1 and model.kinks(sigma) is not None
-    known = simple and (model.affine(sigma) is not None or integrable)
+    there_is = eqx.filter_eval_shape  # nothing is computed
+    simple = model.is_linear and there_is(model.row, target.mean(), sigma) is not None
+    integrable = target.dim == 1 and there_is(model.kinks, sigma) is not None
+    known = simple and (there_is(model.affine, sigma) is not None or integrable)
     if data is not None and (how == "simulated" or not known):
         return None
     return population_solvable(model, target, schedule, weighting, key=key, samples=draws)

@@ -152,6 +152,11 @@ def loss_decomposition(solution: Solvable, population: PopulationSolvable) -> Lo
     Source: Theorem 3 of arXiv 2406.12839, with {Lem = Lem(*)} in place of {Lem = 0}.
     """
     _check_alike(solution, population)
+    return _decomposed(solution, population)
+
+
+@eqx.filter_jit
+def _decomposed(solution: Solvable, population: PopulationSolvable) -> LossDecomposition:
     dynamics = population.dynamics
     seen = dynamics.singular[:, :, None] * dynamics.right  # G
     limit, best = solution.optimum, dynamics.optimum

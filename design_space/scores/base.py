@@ -115,8 +115,17 @@ def deviations(
       score: the score.
       sigmas: noise levels, shape [levels].
     """
+    parts = jax.tree.leaves(score, is_leaf=lambda part: isinstance(part, AbstractTarget))
+    if not any(isinstance(part, AbstractTarget) for part in parts):
+        return _deviations(target, score, sigmas)
+    # it may be exact for its own target, which tracing it would hide
     if score.deviation(target, sigmas[0]) is None:
         return None
+    return jax.vmap(lambda sigma: score.deviation(target, sigma))(sigmas)
+
+
+@eqx.filter_jit
+def _deviations(target: Gaussian, score: AbstractScore, sigmas: Array) -> Deviation | None:
     return jax.vmap(lambda sigma: score.deviation(target, sigma))(sigmas)
 
 

@@ -245,7 +245,7 @@ def population_solvable(
     scales = jnp.sqrt(beta) * sigmas
     zero = jnp.zeros_like(beta)
     gap = Estimate(zero, zero, "closed form")
-    if model.affine(sigmas[0]) is not None:
+    if eqx.filter_eval_shape(lambda: model.affine(sigmas[0])) is not None:
         twin = _moments(target)
         if not isinstance(target, Gaussian):
             least = jax.vmap(twin.mmse)(variances)

@@ -251,7 +251,7 @@ def check_solvable(model: AbstractModel, sigmas: Float[Array, " levels"], dim: i
     if not model.is_linear:
         remedy = "train it by simulated gradient descent"
         raise refusal("model", model.kind, "affine in its trained parameters", remedy)
-    row = jax.vmap(lambda s: model.row(jnp.ones(dim, sigmas.dtype), s))(sigmas)
+    row = _rows_of_ones(model, sigmas, dim)
     if row is None:
         return False
     if is_concrete(row):
@@ -260,6 +260,11 @@ def check_solvable(model: AbstractModel, sigmas: Float[Array, " levels"], dim: i
             foreign = float(sigmas[int(np.argmin(known))])
             raise refusal("sigma", foreign, "a level of the model", "build it with these levels")
     return True
+
+
+@eqx.filter_jit
+def _rows_of_ones(model: AbstractModel, sigmas: Array, dim: int) -> Row | None:
+    return jax.vmap(lambda s: model.row(jnp.ones(dim, sigmas.dtype), s))(sigmas)
 
 
 def known_row(model: AbstractModel, x: Array, sigma: Array) -> Row:
