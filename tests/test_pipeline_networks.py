@@ -20,6 +20,7 @@ BELL = ds.weightings.edm_weighting(sigma_data=1.0)
 MODES = ds.GaussianMixture.isotropic([0.3, 0.7], [[-1.0], [1.0]], [0.3, 0.4])
 GRID = ds.edm(10, sigma_min=0.1, sigma_max=4.0)
 DATA = training_data(MODES, GRID, BELL, 100, seed=1)
+FEW = training_data(MODES, GRID, BELL, 20, seed=4)
 
 
 def network(kind, dim=1, width=64):
@@ -75,14 +76,24 @@ def test_a_million_particles(kind):
     check_law(trained(kind).score, 1_000_000)
 
 
-def test_pieces_are_one_run():
-    data = training_data(MODES, GRID, BELL, 20, seed=4)
-    words = {"data": data, "learning_rate": 1e-3}
+@pytest.fixture(scope="module")
+def plain():
+    """A small network, and its run at 32 and at 96 steps."""
+    words = {"data": FEW, "learning_rate": 1e-3, "steps": [32, 96]}
     model = network("relu", width=16)
-    found = evaluate_training(MODES, GRID, BELL, model, steps=[16, 32, 64], **words)
-    for i, steps in enumerate((16, 32, 64)):
-        run = train(model, data, steps=steps, learning_rate=1e-3, records=16)
-        np.testing.assert_array_equal(found.models[i].weights()[0], run.model.weights()[0])
+    return model, evaluate_training(MODES, GRID, BELL, model, **words)
+
+
+def check_same(one, two):
+    for a, b in zip(one.weights(), two.weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_pieces_are_one_run(plain):
+    model, found = plain
+    for i, steps in enumerate((32, 96)):
+        run = train(model, FEW, steps=steps, learning_rate=1e-3, records=16)
+        check_same(found.models[i], run.model)
         assert found.losses[i] == run.info.loss[-1]
 
 
@@ -101,7 +112,7 @@ def test_particles_are_said_to_be_particles():
 
 @pytest.mark.parametrize("rate", [1e3, pytest.param("printed", marks=pytest.mark.slow)])
 def test_a_diverged_training_has_no_budget_and_says_why(rate):
-    words = {"steps": [0, 40], "samples": 10, "learning_rate": rate}
+    words = {"steps": [0, 40], "data": FEW, "learning_rate": rate}
     found = evaluate_training(MODES, GRID, BELL, network("relu", width=16), **words)
     assert found.budgets[0].marginal_kl.reason is None
     assert 0 <= int(found.diverged_at) <= 40
@@ -118,10 +129,9 @@ class StoppedError(Exception):
     """Stands for a kill."""
 
 
-def test_a_run_that_stopped_goes_on_bitwise(tmp_path):
-    data = training_data(MODES, GRID, BELL, 20, seed=4)
-    words = {"data": data, "learning_rate": 1e-3, "steps": [32, 96]}
-    model = network("relu", width=16)
+def test_a_run_that_stopped_goes_on_bitwise(tmp_path, plain):
+    model, alone = plain
+    words = {"data": FEW, "learning_rate": 1e-3, "steps": [32, 96]}
 
     def stop(label, done, total):
         assert total == 96
@@ -135,9 +145,8 @@ def test_a_run_that_stopped_goes_on_bitwise(tmp_path):
     kept = (tmp_path / "run-32.npz").stat().st_mtime_ns
     again = evaluate_training(MODES, GRID, BELL, model, checkpoint=path, **words)
     assert (tmp_path / "run-32.npz").stat().st_mtime_ns == kept
-    plain = evaluate_training(MODES, GRID, BELL, model, **words)
-    np.testing.assert_array_equal(again.score.weights()[0], plain.score.weights()[0])
-    np.testing.assert_array_equal(again.losses, plain.losses)
+    check_same(again.score, alone.score)
+    np.testing.assert_array_equal(again.losses, alone.losses)
 
 
 SPECIFICATION = """

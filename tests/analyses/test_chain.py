@@ -40,42 +40,62 @@ def _by_hand(learner, target, schedule, weighting, points, key):
     return budgets, terms
 
 
-@pytest.mark.parametrize(("dim", "scales"), [(2, None), (1, SCALES)], ids=["per level", "shared"])
+by_hand = eqx.filter_jit(_by_hand)
+
+
+def stacked(*trees):
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+@pytest.mark.parametrize(
+    ("dim", "scales"),
+    [
+        pytest.param(1, None, id="per level"),
+        pytest.param(1, SCALES, id="shared"),
+        pytest.param(2, None, id="per level, d = 2", marks=pytest.mark.slow),
+        pytest.param(2, SCALES, id="shared, d = 2", marks=pytest.mark.slow),
+    ],
+)
 def test_agrees_with_one_problem_of_all_levels(dim, scales):
-    learner = Learner(scales)
-    target = ds.Gaussian.diagonal([0.3] * dim, np.linspace(0.2, 0.5, dim))
-    schedule, key = ds.edm(steps=5, sigma_min=0.05, sigma_max=10.0), jax.random.key(3)
-    points = target.sample(jax.random.key(4), 12)
-    given = (learner, target, schedule, edm_weighting(), points, key)
-    found = eqx.filter_jit(chain_errors)(*given, STEPS)
-    budgets, terms = eqx.filter_jit(_by_hand)(*given)
-    # Both are closed forms of the same numbers; decompositions differ by some units of rounding
-    # times the condition of the problem, which is below 1e4 for shared features.
-    for name in ("initialization", "discretization", "score", "path_kl", "marginal_kl", "w2"):
-        expected = np.asarray(getattr(budgets, name).value)
-        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-8, atol=1e-13)
-    for name in ("train", "generalization", "estimation", "approximation", "excess"):
-        expected = np.asarray(getattr(terms, name).value)
-        np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-7, atol=1e-12)
-    assert np.all(found.bound >= found.path_kl)
-    assert np.all(found.path_kl >= found.marginal_kl)
+    """Two grids and two trainings at once, each with a law of its own; every row by hand."""
+    learner, keys = Learner(scales), jax.random.split(jax.random.key(3), 2)
+    targets = [ds.Gaussian.diagonal([m] * dim, np.linspace(0.2, 0.5, dim)) for m in (0.3, -0.1)]
+    schedules = [ds.edm(steps=5, sigma_min=0.05, sigma_max=10.0), ds.song(steps=5)]
+    points = jnp.stack([targets[0].sample(key, 12) for key in keys])
+    given = (stacked(*schedules), edm_weighting(), points, keys, STEPS)
+    table = chain_table(learner, stacked(*targets), *given)
+    assert table.path_kl.shape == (2, 2, len(STEPS))
+    for i, j in [(0, 0), (1, 1)]:
+        where = (learner, targets[i], schedules[i], edm_weighting(), points[j], keys[j])
+        budgets, terms = by_hand(*where)
+        found = jax.tree.map(lambda leaf, i=i, j=j: leaf[i, j], table)
+        # Both are closed forms of the same numbers; decompositions differ by some units of rounding
+        # times the condition of the problem, which is below 1e4 for shared features.
+        for name in ("initialization", "discretization", "score", "path_kl", "marginal_kl", "w2"):
+            expected = np.asarray(getattr(budgets, name).value)
+            np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-8, atol=1e-13)
+        for name in ("train", "generalization", "estimation", "approximation", "excess"):
+            expected = np.asarray(getattr(terms, name).value)
+            np.testing.assert_allclose(getattr(found, name), expected, rtol=1e-7, atol=1e-12)
+    assert np.all(table.path_kl >= table.marginal_kl)
+    assert np.all(table.bound >= table.path_kl)
 
 
+@pytest.mark.slow  # compiles three chains
 def test_tables_are_rows_of_the_single_chain():
     learner = Learner()
     schedules = [ds.edm(steps=4), ds.song(steps=4)]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *schedules)
     keys = jax.random.split(jax.random.key(0), 3)
     target = ds.Gaussian.isotropic(1, 0.5)
     points = jnp.stack([target.sample(key, 8) for key in keys])
     given = (edm_weighting(), points, keys, STEPS)
-    table = chain_table(learner, target, stacked, *given)
+    table = chain_table(learner, target, stacked(*schedules), *given)
     assert table.path_kl.shape == (2, 3, len(STEPS))
     one = eqx.filter_jit(chain_errors)(
         learner, target, schedules[1], edm_weighting(), points[2], keys[2], STEPS
     )
     np.testing.assert_allclose(table.path_kl[1, 2], one.path_kl, rtol=1e-12)
     np.testing.assert_allclose(table.bound[1, 2], one.bound, rtol=1e-9)
-    own = jax.tree.map(lambda *leaves: jnp.stack(leaves), target, ds.Gaussian.isotropic(1, 2.0))
-    wide = chain_table(learner, own, stacked, *given)
+    own = stacked(target, ds.Gaussian.isotropic(1, 2.0))
+    wide = chain_table(learner, own, stacked(*schedules), *given)
     np.testing.assert_allclose(wide.path_kl[0], table.path_kl[0], rtol=1e-12)

@@ -101,7 +101,13 @@ def by_hand(a, b, g, c, rest, theta):
 # with one point each model interpolates; with two the per-level one does
 @pytest.mark.parametrize(
     ("name", "points"),
-    [("per level", 1), ("per level", 9), ("shared", 1), ("features", 1), ("features", 9)],
+    [
+        ("per level", 1),
+        ("per level", 9),
+        ("shared", 1),
+        ("features", 9),
+        pytest.param("features", 1, marks=pytest.mark.slow),
+    ],
 )
 def test_terms_are_their_definitions(name, points):
     model = MODELS[name]
@@ -123,6 +129,7 @@ def test_terms_are_their_definitions(name, points):
     np.testing.assert_array_less(found.excess.value, found.total.value * (1 + 1e-12))
 
 
+@pytest.mark.slow
 def test_excess_is_that_of_the_trained_score():
     """In the plane, coupled outputs, against the population loss of the score itself."""
     target = Gaussian([0.5, -1.0], [[0.5, 0.2], [0.2, 1.0]])

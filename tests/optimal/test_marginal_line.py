@@ -76,7 +76,7 @@ def test_directions_across_the_line_add_their_own_divergence():
     plane = GaussianMixture.isotropic([0.5, 0.5], [[-1.0, 2.0, 0.0], [1.0, 2.0, 0.0]], 0.3)
     line = GaussianMixture.isotropic([0.5, 0.5], [[-1.0], [1.0]], 0.3)
     law = Gaussian.isotropic(2, 0.3, [2.0, 0.0])
-    schedule = edm(12)
+    schedule = edm(8)
     across = marginal_errors(law, schedule, exact_score(law), jax.random.key(0), 2).marginal_kl
     both = replay(plane, schedule, COARSE)[0]
     np.testing.assert_allclose(both, replay(line, schedule, COARSE)[0] + across.value, rtol=1e-9)
