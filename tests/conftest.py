@@ -10,6 +10,7 @@ _hook = install_import_hook(["design_space"], "beartype.beartype")
 _hook.__enter__()  # before the first import of the package, for the whole session
 
 import jax  # noqa: E402
+import pytest  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
 jax.config.update("jax_enable_x64", True)
@@ -23,3 +24,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("house")
+
+MOST_MAPS = 25_000
+"""Memory maps of a process from which on the programs of earlier test files are let go."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _programs_are_released():
+    """A process that runs thousands of tests would reach the system's limit of memory maps."""
+    yield
+    from design_space.numerics.memory import release_programs
+
+    release_programs(above=MOST_MAPS)

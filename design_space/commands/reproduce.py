@@ -14,6 +14,7 @@ from design_space.checks import one_of
 from design_space.commands.artifacts import figure_files, table_files
 from design_space.commands.report import build, section
 from design_space.commands.screen import Screen
+from design_space.numerics.memory import release_programs
 from figures.style import render
 
 GALLERY_DPI = 110
@@ -59,6 +60,7 @@ def reproduce(
         if gallery is not None:
             picture = render(figure.draw(result.table), "png", GALLERY_DPI)
             write_atomically(gallery / f"{experiment.name}.png", picture)
+        release_programs()  # the next analysis compiles its own; together there may be too many
     screen.say(f"report: {build(out, list(EXPERIMENTS))}")
     return 0
 

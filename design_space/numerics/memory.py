@@ -1,5 +1,6 @@
 """How much memory there is, asked before a computation rather than told by a killed process."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -25,3 +26,29 @@ def available_bytes() -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError, AttributeError):
         return None
+
+
+def memory_maps() -> int:
+    """Number of memory maps of this process; 0 where the system does not tell.
+
+    Every compiled program holds some, and Linux allows a process 65,530 of them unless told
+    otherwise: beyond, compilation fails for want of memory however much of it is free.
+    """
+    try:
+        with open("/proc/self/maps", encoding="utf-8") as lines:
+            return sum(1 for _ in lines)
+    except OSError:
+        return 0
+
+
+def release_programs(above: int = 0) -> None:
+    """Lets go of compiled programs, which JAX keeps for as long as a process lives.
+
+    What is still needed is compiled again, or read from the compilation cache.
+
+    Args:
+      above: do nothing while the process has at most so many memory maps.
+    """
+    if memory_maps() > above or not above:
+        jax.clear_caches()
+        gc.collect()
