@@ -52,6 +52,8 @@ def _tally(claims: dict[str, Any], statement: Statement) -> str:
         if fixed.relation == "=":
             off = good["deviation"]
             text += f", to {_number(off)} beyond the stated errors." if off else ", to rounding."
+        elif good["tightness"] is None:  # a sampled claim is decided by its intervals
+            text += ", with confidence."
         else:
             text += f"; the closest comes to {_number(good['tightness'])} of the bound."
     return text
