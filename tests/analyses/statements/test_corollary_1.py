@@ -47,3 +47,13 @@ def test_the_score_term_does_not_fall():
     exponents = outcomes["1/N"].seen.left
     np.testing.assert_allclose(exponents, 0, atol=0.05)
     assert outcomes["coefficient"].seen.left == pytest.approx(-1, abs=0.02)
+
+
+def test_the_shape_in_the_range_of_levels_and_in_training():
+    outcomes = {outcome.claim.name: outcome for outcome in judge(COROLLARY_1, {}).outcomes}
+    names = ("T", "T/delta", "K", "late K")
+    assert all(outcomes[name].holds for name in names)
+    # N E_D of a point mass is 4 rho^2 sinh^2(L/2 rho), over rho^2 e^(L/rho) (1 - e^(-L/rho))^2
+    seen = outcomes["T/delta"].seen
+    lengths = np.log(10) * np.linspace(0.5, 9, len(seen.left))
+    np.testing.assert_allclose(seen.left / seen.right, (1 - np.exp(-lengths / 7)) ** 2, rtol=1e-3)
