@@ -1,12 +1,9 @@
 """The figures about grids and weightings draw from small tables made by hand, without JAX."""
 
-import importlib
-
 import numpy as np
 import pandas as pd
 import pytest
-
-from figures.style import render
+from drawings import check_drawing
 
 
 def optimal_schedules():
@@ -61,15 +58,7 @@ TABLES = {
 
 @pytest.mark.parametrize("name", TABLES)
 def test_figure_draws_every_panel_the_same_way_each_time(name):
-    make, panels = TABLES[name]
-    module = importlib.import_module(f"figures.{name}")
-    figure = module.draw(make())
-    assert len(figure.axes) >= panels
-    assert all(ax.lines or ax.patches or ax.collections or ax.images for ax in figure.axes)
-    assert any(ax.get_xlabel() for ax in figure.axes)
-    assert any(ax.get_ylabel() for ax in figure.axes)
-    assert len(module.CAPTION) > 100
-    assert render(figure, "png", 60) == render(module.draw(make()), "png", 60)
+    check_drawing(name, *TABLES[name])
 
 
 def test_densities_are_shares_of_steps_per_decade():
