@@ -13,12 +13,15 @@ Source: Theorem 3 of arXiv 2406.12839.
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from analyses.chain import Learner, errors_of, training
 from analyses.experiment import Experiment, Settings
 from analyses.feature_chains import (
     decomposed,
@@ -26,8 +29,8 @@ from analyses.feature_chains import (
     feature_parts,
     population_of,
 )
-from analyses.level_chains import excesses, level_problem, marginal_kl, weights_at
 from analyses.network_chains import two_modes
+from design_space.arrays import Array, Float
 from design_space.errors.discretization import discretization_errors
 from design_space.errors.initialization import initialization_error
 from design_space.numerics.rates import log_log_slope
@@ -82,43 +85,75 @@ def dominating(parts: dict[str, np.ndarray]) -> dict[str, object]:
     return {"dominant": first, "share": float(parts[first].mean() / total), "sure": sure}
 
 
+class _Draws(NamedTuple):
+    """Data, noise and initial weights of every seed, for the largest number of points."""
+
+    points: Float[Array, "seeds most 1"]
+    noise: Float[Array, "seeds most levels 1"]
+    weights: Float[Array, "seeds levels 1 2"]
+
+
+def _drawn(piece: Settings) -> _Draws:
+    random = np.random.default_rng([piece["seed"], piece["steps"]])
+    most, levels, draws = max(piece["points"]), piece["steps"], []
+    for _ in range(piece["seeds"]):
+        points = piece["std"] * random.standard_normal((most, 1))
+        noise = random.standard_normal((most, levels, 1))
+        draws.append(_Draws(points, noise, random.standard_normal((levels, 1, 2))))
+    return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *draws)
+
+
+@eqx.filter_jit
+def _trained(
+    std: Array, grid: Schedule, counts: Array, draws: _Draws, iterations: Array
+) -> tuple[Array, Array]:
+    """E_S and the marginal KL, each [counts, seeds, iterations].
+
+    All numbers of points have one shape: the first n points and their noise are repeated, which
+    changes no mean.
+    """
+    target, weighting = Gaussian.isotropic(1, std), edm_weighting(sigma_data=std)
+    most, learner = draws.points.shape[1], Learner(sigma_data=std)
+
+    def chain(count: Array, own: _Draws) -> tuple[Array, Array]:
+        kept = jnp.arange(most) % count
+        given = (own.points[kept], own.noise[kept], own.weights)
+        trained = training(learner, target, grid, weighting, *given)
+
+        def at(step: Array) -> tuple[Array, Array]:
+            found = errors_of(target, grid, weighting, trained.score(step), trained.terms(step))
+            return found.score, found.marginal_kl
+
+        return jax.lax.map(at, iterations)
+
+    return jax.lax.map(lambda count: jax.vmap(lambda own: chain(count, own))(draws), counts)
+
+
 def plane(piece: Settings) -> pd.DataFrame:
-    """All n and iterations at one N and design.
+    """All designs, n and iterations at one N.
 
     Args:
-      piece: `design`, `steps`, `std`, `points`, `iterations`, `seeds`, `seed`.
+      piece: `steps`, `std`, `points` (powers of two), `iterations`, `seeds`, `seed`.
     """
-    std, count = piece["std"], piece["seeds"]
-    grid = GRIDS[piece["design"]](piece["steps"])
-    sampling = sampling_error(Gaussian.isotropic(1, std), grid)
-    sigmas, variances = np.asarray(grid.forward_sigmas[1:]), np.asarray(grid.forward_variances)
-    beta = np.asarray(edm_weighting(sigma_data=std).total(grid))
-    paid = np.asarray(grid.forward_variance_steps) / (beta * sigmas**2)
-    random = np.random.default_rng([piece["seed"], piece["steps"]])
-    most, rows = max(piece["points"]), []
-    found = {(n, k): [] for n in piece["points"] for k in piece["iterations"]}
-    for _ in range(count):
-        points, noise = (
-            std * random.standard_normal(most),
-            random.standard_normal((most, len(beta))),
-        )
-        start = random.standard_normal((1, len(beta), 2))
-        for n in piece["points"]:
-            given = (std, sigmas, beta, points[None, :n], noise[None, :n], start)
-            problem = level_problem(*given)
-            last = excesses(problem, problem.optimum)[0] @ paid
-            for k in piece["iterations"]:
-                weights = weights_at(problem, k)
-                marginal = marginal_kl(problem, weights, std, variances)[0]
-                found[n, k].append((excesses(problem, weights)[0] @ paid, last, marginal))
-    for (n, k), each in found.items():
-        now, last, marginal = np.array(each).T
-        parts = {"optimization": now - last, "statistics": last, "approximation": 0 * last}
-        about = {"points": n, "iteration": k}
-        rows += _cell(parts | {"sampling": np.full(count, sampling)}, about)
-        rows.append(about | {"part": "value", "quantity": "marginal KL"} | mean_row(marginal))
-    table = pd.DataFrame(rows)
-    return table.assign(design=piece["design"], steps=piece["steps"], plane="levels")
+    draws, std = _drawn(piece), jnp.asarray(piece["std"])
+    steps = jnp.asarray([*piece["iterations"], LIMIT], jnp.float64)
+    tables = []
+    for name, design in GRIDS.items():
+        grid, rows = design(piece["steps"]), []
+        sampling = sampling_error(Gaussian.isotropic(1, std), grid)
+        found = _trained(std, grid, jnp.asarray(piece["points"]), draws, steps)
+        scores, marginals = (np.asarray(x) for x in found)
+        for i, n in enumerate(piece["points"]):
+            last = scores[i, :, -1]
+            for j, k in enumerate(piece["iterations"]):
+                moved = scores[i, :, j] - last
+                parts = {"optimization": moved, "statistics": last, "approximation": 0 * last}
+                about = {"points": n, "iteration": k}
+                rows += _cell(parts | {"sampling": np.full(len(last), sampling)}, about)
+                marginal = about | {"part": "value", "quantity": "marginal KL"}
+                rows.append(marginal | mean_row(marginals[i, :, j]))
+        tables.append(pd.DataFrame(rows).assign(design=name))
+    return pd.concat(tables, ignore_index=True).assign(steps=piece["steps"], plane="levels")
 
 
 def _cell(parts: dict[str, np.ndarray], about: dict) -> list[dict[str, object]]:
@@ -189,14 +224,10 @@ def compute(piece: Settings) -> pd.DataFrame:
 
 
 def pieces(settings: Settings) -> list[dict]:
-    """One for each design and number of levels, and for each width."""
+    """One for each number of levels, and for each width."""
     common = {"seed": settings["seed"]}
     levels, widths = settings["levels"], settings["width"]
-    found = [
-        {**common, **levels, "plane": "levels", "design": design, "steps": steps}
-        for design in GRIDS
-        for steps in levels["steps"]
-    ]
+    found = [{**common, **levels, "plane": "levels", "steps": steps} for steps in levels["steps"]]
     return found + [
         {**common, **widths, "plane": "width", "width": width} for width in widths["widths"]
     ]

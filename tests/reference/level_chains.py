@@ -1,6 +1,6 @@
 """Training and sampling on N(0, s^2) with a score of its own at each level, without compilation.
 
-As analyses/chain.py in one dimension, for many numbers of data and of noise levels: inside EDM's
+A slow twin of analyses/chain.py in one dimension: inside EDM's
 preconditioning with sigma_data = s the score at level j is -x/(s^2 + v_j) + g_j w_j . phi, with
 phi = (x/sqrt(s^2 + v_j), 1) and g_j = s/(sigma_j sqrt(s^2 + v_j)). The features are orthonormal
 under the data law and the exact score is w = 0, so that with c_j = beta_j v_j g_j^2, G_j the
