@@ -15,8 +15,15 @@ import pyarrow.parquet as pq
 
 from analyses.closure import source_hash
 from analyses.experiment import Experiment, Settings
-from analyses.files import Tell, canonical, digest_of, read_described, set_aside, write_described
 from analyses.provenance import provenance
+from design_space.files import (
+    Tell,
+    canonical,
+    digest_of,
+    read_described,
+    set_aside,
+    write_described,
+)
 
 Advance = Callable[[int, int], None]
 """Told how many pieces are done, and of how many."""

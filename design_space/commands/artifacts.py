@@ -11,7 +11,7 @@ import pandas as pd
 
 import figures
 from analyses.closure import source_hash
-from analyses.files import Tell, canonical, digest_of, write_atomically
+from design_space.files import Tell, canonical, digest_of, write_atomically
 from figures.style import render
 
 FIGURE_KINDS = ("pdf", "svg", "png")

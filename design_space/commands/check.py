@@ -13,11 +13,11 @@ from rich.table import Table
 from analyses.cases import toml
 from analyses.catalogue import judge_all, select
 from analyses.families import families
-from analyses.files import check_writable, write_atomically
 from analyses.judge import Judgement
 from analyses.ledger import headline
 from analyses.recorded import counterexample, differences, plain, recorded
 from design_space.commands.screen import Screen
+from design_space.files import check_writable, write_atomically
 from design_space.provenance import device, dtype, versions
 
 _WIDTH = 124  # of the table, so that it is whole where it is written to a file

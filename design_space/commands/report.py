@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from analyses.files import write_atomically
+from design_space.files import write_atomically
 
 _ROWS = 5  # shown of each part of a table; the files hold the rest
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from analyses.experiment import Experiment
-from analyses.files import canonical, check_writable, write_atomically
 from analyses.registry import EXPERIMENTS
 from analyses.store import Result, run
 from design_space.checks import one_of
 from design_space.commands.artifacts import figure_files, table_files
 from design_space.commands.report import build, section
 from design_space.commands.screen import Screen
+from design_space.files import canonical, check_writable, write_atomically
 from design_space.numerics.memory import release_programs
 from figures.style import render
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from tiny_experiment import tiny
 
-from analyses.files import check_writable, read_described, sidecar, write_described
 from analyses.store import from_parquet, piece_key, run, to_parquet
+from design_space.files import check_writable, read_described, sidecar, write_described
 
 SCRIPT = Path(__file__).parent / "tiny_experiment.py"
 

@@ -1,0 +1,1 @@
+"""Many designs: a product of axes, computed in pieces that survive anything."""
