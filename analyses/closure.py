@@ -1,10 +1,11 @@
 """The code version of a module: a hash of every source file that it imports, directly or not."""
 
 import ast
-import hashlib
 import importlib.util
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+from design_space.files import digest_of_files
 
 
 def own_packages() -> dict[str, Path]:
@@ -99,12 +100,11 @@ def source_hash(file: Path, packages: Mapping[str, Path] | None = None) -> str:
       A SHA-256 digest in hexadecimal.
     """
     packages = own_packages() if packages is None else packages
-    digest = hashlib.sha256()
+    files = {}
     for path in source_files(file, packages):
         place = path.name
         for name, folder in packages.items():
             if path.is_relative_to(folder):
                 place = f"{name}/{path.relative_to(folder).as_posix()}"
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        digest.update(f"{place} {content}\n".encode())
-    return digest.hexdigest()
+        files[place] = path
+    return digest_of_files(files)

@@ -22,6 +22,19 @@ def digest_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def digest_of_files(files: Mapping[str, Path]) -> str:
+    """SHA-256 over the contents of files and their places, in the order given.
+
+    Args:
+      files: from the place of a file, as it is to count, to where it lies.
+
+    Returns:
+      The digest in hexadecimal: the same wherever the files lie.
+    """
+    lines = (f"{place} {digest_of(path.read_bytes())}\n" for place, path in files.items())
+    return digest_of("".join(lines).encode())
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file so that a reader, or a kill at any moment, finds the old one or the new one.
 

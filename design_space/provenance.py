@@ -1,9 +1,13 @@
 """Where numbers came from: versions, device, precision."""
 
+import functools
 import importlib.metadata
 import platform
+from pathlib import Path
 
 import jax
+
+from design_space.files import digest_of_files
 
 _LIBRARIES = ("design-space", "jax", "jaxlib", "equinox", "numpy", "scipy", "pandas", "pyarrow")
 
@@ -17,6 +21,20 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+@functools.cache
+def source_hash() -> str:
+    """Hashes every source file of this package, where it is installed.
+
+    It is computed once per process, as the sources are imported once per process.
+
+    Returns:
+      A SHA-256 digest in hexadecimal, the same wherever the package lies.
+    """
+    folder = Path(__file__).parent
+    files = sorted(folder.rglob("*.py"), key=lambda file: file.relative_to(folder).as_posix())
+    return digest_of_files({file.relative_to(folder).as_posix(): file for file in files})
 
 
 def device() -> str:

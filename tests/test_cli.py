@@ -14,7 +14,8 @@ from specifications import CONTRACT, PLAIN
 from typer.testing import CliRunner
 
 import design_space as ds
-from design_space.cli import app, compilation_cache
+from design_space.cli import app
+from design_space.numerics.startup import compilation_cache
 
 QUANTITIES = ("initialization", "discretization", "score", "path_kl", "marginal_kl", "w2")
 
