@@ -73,8 +73,7 @@ def discretization_terms(
     """
     total = eigenvalues[None, :] + variances[:, None]
     x = steps[:, None] / total[:-1]
-    long = jnp.log(total[:-1] / total[1:]) - x
-    return 0.5 * jnp.where(x < 0.5, log1p_defect(-x), long)
+    return 0.5 * log1p_defect(-x, jnp.where(x < 0.5, 1 - x, total[1:] / total[:-1]))
 
 
 def discretization_total(

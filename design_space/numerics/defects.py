@@ -12,7 +12,7 @@ _SWITCH_EXP = 0.5  # below, 0.5^15 / 17! * 2 < 1e-18
 _EXP_TERMS = 15
 
 
-def log1p_defect(x: ArrayLike) -> Array:
+def log1p_defect(x: ArrayLike, rest: ArrayLike | None = None) -> Array:
     """Computes x - log(1 + x) >= 0 to a few units in the last place, for x > -1.
 
     With s = x / (2 + x), log(1 + x) = 2 artanh s and x - 2 s = x s, so that near zero
@@ -23,6 +23,7 @@ def log1p_defect(x: ArrayLike) -> Array:
 
     Args:
       x: numbers above -1, any shape.
+      rest: 1 + x, where it is known more accurately than by that sum; same shape.
 
     Returns:
       The defect, same shape; NaN below -1.
@@ -37,7 +38,8 @@ def log1p_defect(x: ArrayLike) -> Array:
         tail = tail * s2 + 1 / (2 * k + 3)
     far = jnp.where(near, 1.0, x)
     # log(1 + x), since XLA's log1p is off by some thirty units near x = -0.4.
-    return jnp.where(near, small * s - 2 * s * s2 * tail, far - jnp.log(1 + far))
+    inside = 1 + far if rest is None else jnp.where(near, 2.0, rest)
+    return jnp.where(near, small * s - 2 * s * s2 * tail, far - jnp.log(inside))
 
 
 def expm1_defect(x: ArrayLike) -> Array:
