@@ -14,6 +14,7 @@ from scipy import stats
 
 from analyses.seeded_chains import CRITERIA, KEPT, POINTS, TARGETS, chains
 from analyses.statement import Claim, Observations, Statement, Study
+from design_space.checks import refusal
 
 _SOURCE = "arXiv 2406.12839"
 _CONFIDENCE = 0.99  # of all cells of a claim together
@@ -111,10 +112,15 @@ def _who_wins(
       which: the cells that count.
       criteria: errors that count.
       strictly: whether a tie fails; else only a significant loss does.
+
+    Raises:
+      ValueError: on running, if no cell counts.
     """
 
     def run() -> Observations:
         rows = [(c, name) for c in cells() if which(c) for name in criteria]
+        if not rows:
+            raise refusal("SETTINGS", SETTINGS, "such that some count", "give more steps or models")
         # each interval at a level at which all of them hold together (Bonferroni)
         level = 1 - (1 - _CONFIDENCE) / (2 * len(rows))
         halves = [stats.t.ppf(level, c.seeds - 1) * c.spreads[name] for c, name in rows]

@@ -104,6 +104,12 @@ def test_grids():
     np.testing.assert_array_equal(second.forward_sigmas, song(5).forward_sigmas)
 
 
+def test_a_claim_on_no_cell_is_refused(monkeypatch):
+    monkeypatch.setattr(section_4_2, "cells", lambda: ())
+    with pytest.raises(ValueError, match=r"^SETTINGS = .*: must be such that some count"):
+        SCORE_DOMINANT.printed.check.observe({})
+
+
 @pytest.mark.slow
 def test_other_seeds_do_not_change_the_advice(monkeypatch):
     monkeypatch.setattr(section_4_2, "cells", lambda: section_4_2._cells(1))
