@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the lazy names
     from design_space.scores.preconditioned import preconditioned as preconditioned
     from design_space.scores.relu_network import relu_network as relu_network
     from design_space.scores.two_layer import two_layer as two_layer
+    from design_space.sweeps.reading import read_sweep as read_sweep
     from design_space.targets.empirical import Empirical as Empirical
     from design_space.targets.gaussian import Gaussian as Gaussian
     from design_space.targets.mixture import GaussianMixture as GaussianMixture
@@ -83,6 +84,7 @@ _HOMES = {
     "population_solvable": "design_space.training.population",
     "preconditioned": "design_space.scores.preconditioned",
     "random_features": "design_space.scores.linear",
+    "read_sweep": "design_space.sweeps.reading",
     "relu_network": "design_space.scores.relu_network",
     "scaled_score": "design_space.scores.perturbed",
     "schedule": "design_space.schedules.named",
@@ -130,6 +132,7 @@ __all__ = [
     "population_solvable",
     "preconditioned",
     "random_features",
+    "read_sweep",
     "relu_network",
     "scaled_score",
     "schedule",

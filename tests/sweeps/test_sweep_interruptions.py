@@ -1,0 +1,274 @@
+"""Kills at any moment, full disks, folders that cannot be written: no half piece ever."""
+
+import contextlib
+import errno
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+import typer
+from sweep_tables import manifest_of, silent, stored, table
+
+from design_space.cli import refuses_bad_input
+from design_space.sweeps.pieces import encode, name_of
+from design_space.sweeps.reading import table_digest
+from design_space.sweeps.store import Store, StoreError
+
+CUTS = [table(400, start=400 * number) for number in range(4)]
+MANIFEST = manifest_of([400] * 4)
+CONTENTS = [encode(cut, {"piece": number}) for number, cut in enumerate(CUTS)]
+TEMPORARY = ".*.tmp"
+
+
+def resumed(folder, manifest=MANIFEST):
+    return Store(folder, manifest, silent, resume=True)
+
+
+WRITE = """
+import itertools, os, sys
+from pathlib import Path
+from design_space import files
+
+stage, folder, content = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]).read_bytes()
+
+def die(*arguments, **options):
+    os.kill(os.getpid(), 9)
+
+def write_half(handle, mode):
+    os.write(handle, content[: len(content) // 2])
+    die()
+
+def replace_and_die(old, new, replace=os.replace):
+    replace(old, new)
+    die()
+
+if stage == "half written":
+    os.fdopen = write_half
+elif stage == "just moved":
+    os.replace = replace_and_die
+elif stage != "at random":
+    setattr(os, stage, die)
+print("begun", flush=True)
+for number in itertools.count():
+    name = f"{number:06d}-{files.digest_of(content)[:16]}.parquet"
+    files.write_atomically(folder / "pieces" / name, content)
+"""
+
+
+def writer(stage, folder, content):
+    """A process that writes the same content as one piece after the other until it is killed."""
+    command = [sys.executable, "-c", WRITE, stage, str(folder), str(content)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize(
+    ("stage", "left", "pieces"),
+    [
+        ("half written", 1, 0),
+        ("fsync", 1, 0),
+        ("chmod", 1, 0),
+        ("replace", 1, 0),
+        ("just moved", 0, 1),
+    ],
+)
+def test_a_kill_at_any_stage_leaves_a_whole_piece_or_none(tmp_path, stage, left, pieces):
+    content = tmp_path / "content"
+    content.write_bytes(CONTENTS[0])
+    folder = tmp_path / "sweep"
+    with resumed(folder):
+        pass
+    with writer(stage, folder, content) as process:
+        assert process.wait(60) == -signal.SIGKILL
+    assert len(list((folder / "pieces").glob(TEMPORARY))) == left
+    with resumed(folder) as store:
+        assert sorted(store.done()) == list(range(pieces))
+        assert not list(folder.rglob(TEMPORARY))
+
+
+def kill_at_random(folder, content, manifest, chance, times):
+    """Kills a writer at random moments; after each, whatever counts as a piece must be whole."""
+    most = 0
+    for _ in range(times):
+        with writer("at random", folder, content) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(chance.uniform(0.0, 0.02))
+            process.kill()
+        with resumed(folder, manifest) as store:  # told of nothing: no piece was damaged
+            done = store.done()
+            assert not list(folder.rglob(TEMPORARY))
+        assert sorted(done) == list(range(len(done)))
+        assert all(path.read_bytes() == content.read_bytes() for path in done.values())
+        most = max(most, len(done))
+    assert most > 0  # the processes did write
+
+
+@pytest.mark.parametrize("times", [5, pytest.param(50, marks=pytest.mark.slow)])
+def test_kills_at_random_moments_leave_no_half_piece(tmp_path, times):
+    rows = 20_000
+    manifest = manifest_of([rows] * 10_000)
+    content = tmp_path / "content"
+    content.write_bytes(encode(table(rows, measured=8), {}))
+    with resumed(tmp_path / "sweep", manifest):
+        pass
+    kill_at_random(tmp_path / "sweep", content, manifest, random.Random(0), times)
+
+
+def failing(error):
+    """A call that fails with this error number."""
+
+    def fail(*arguments, **options):
+        raise OSError(error, os.strerror(error))
+
+    return fail
+
+
+STAGES = [(tempfile, "mkstemp"), (os, "fsync"), (os, "chmod"), (os, "replace")]
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=[name for _, name in STAGES])
+@pytest.mark.parametrize(
+    ("error", "remedy"),
+    [
+        (errno.ENOSPC, "make room on that disk"),
+        (errno.EDQUOT, "make room in your quota, or have it raised"),
+        (errno.EROFS, "make the folder writable"),
+        (errno.EACCES, "make the folder writable"),
+        (errno.EIO, "check that disk"),
+    ],
+)
+def test_a_write_that_fails_at_any_stage_says_what_to_do(
+    tmp_path, monkeypatch, stage, error, remedy
+):
+    folder = stored(tmp_path / "sweep", CUTS[:2], manifest=MANIFEST)
+    with resumed(folder) as store:
+        assert store.missing() == [2, 3]
+        path = folder / "pieces" / name_of(2, CONTENTS[2])
+        with monkeypatch.context() as patch:
+            patch.setattr(*stage, failing(error))
+            with pytest.raises(StoreError) as raised:
+                store.put(2, CONTENTS[2])
+        message = str(raised.value)
+        assert message.startswith(f"{path} cannot be written: {os.strerror(error)} (")
+        assert f"({len(CONTENTS[2]):,} bytes needed, " in message
+        assert message.endswith(
+            f"{remedy}, then run the same command with --resume: 2 pieces are kept"
+        )
+        assert store.missing() == [2, 3]
+        assert not path.exists()
+        assert not list(folder.rglob(TEMPORARY))
+        store.put(2, CONTENTS[2])  # after the fault is gone
+        assert store.missing() == [3]
+
+
+def test_the_command_line_prints_the_message_whole(tmp_path, monkeypatch, capsys):
+    def command():
+        with Store(tmp_path, MANIFEST, silent) as store:
+            monkeypatch.setattr(os, "fsync", failing(errno.ENOSPC))
+            store.put(0, CONTENTS[0])
+
+    with pytest.raises(typer.Exit) as exit_:
+        refuses_bad_input(command)()
+    assert exit_.value.exit_code == 2
+    text = capsys.readouterr().err
+    assert text.startswith(f"design-space: {tmp_path}/pieces/000000-")
+    assert text.endswith("with --resume: 0 pieces are kept\n")
+
+
+def test_a_limit_on_the_size_of_files_leaves_no_part_of_one(tmp_path):
+    """The system itself breaks the write off in the middle."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Store(tmp_path, MANIFEST, silent) as store:
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (len(CONTENTS[0]) // 2, before[1]))
+            with pytest.raises(StoreError, match=r"raise the limit .*: 0 pieces are kept"):
+                store.put(0, CONTENTS[0])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert not list((tmp_path / "pieces").iterdir())
+        store.put(0, CONTENTS[0])
+        assert sorted(store.done()) == [0]
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=[name for _, name in STAGES])
+def test_a_store_that_cannot_be_opened_is_free_again(tmp_path, monkeypatch, stage):
+    folder = stored(tmp_path / "sweep", CUTS)
+    with monkeypatch.context() as patch:
+        patch.setattr(*stage, failing(errno.ENOSPC))
+        with pytest.raises(ValueError, match=r"must be a folder that can be written \(No space"):
+            resumed(folder).__enter__()
+    with resumed(folder) as store:
+        assert store.missing() == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 256 KiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("there is no command to mount a file system")
+    if mounted.returncode:
+        pytest.skip(f"a file system may not be mounted here: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def fill(path, but):
+    """Fills the file system with a file, and leaves so many bytes free."""
+    with path.open("wb", buffering=0) as stream:
+        with contextlib.suppress(OSError):
+            while stream.write(bytes(4096)):
+                pass
+        stream.truncate(stream.tell() - but)
+
+
+def test_a_full_disk_is_told_and_the_sweep_goes_on_after_it(tmp_path, small_disk):
+    ballast, folder = small_disk / "ballast", small_disk / "sweep"
+    with Store(folder, MANIFEST, silent) as store:
+        store.put(0, CONTENTS[0])
+        store.put(2, CONTENTS[2])
+        for free in (0, 4096):  # bytes; the second time a part of the piece can be written
+            fill(ballast, free)
+            with pytest.raises(StoreError, match="No space left on device") as raised:
+                store.put(1, CONTENTS[1])
+            sizes = f"({len(CONTENTS[1]):,} bytes needed, {free:,} bytes free)"
+            assert sizes in str(raised.value)
+            assert "2 pieces are kept" in str(raised.value)
+            assert sorted(store.done()) == [0, 2]
+            assert len(list((folder / "pieces").iterdir())) == 2
+    ballast.unlink()
+    with resumed(folder) as store:
+        assert store.missing() == [1, 3]
+        for number in store.missing():
+            store.put(number, CONTENTS[number])
+    assert table_digest(folder) == table_digest(stored(tmp_path / "whole", CUTS))
+
+
+def test_a_read_only_file_system_is_refused_and_can_be_read(small_disk):
+    folder = stored(small_disk / "sweep", CUTS)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    for place in (folder, small_disk / "new"):
+        with pytest.raises(ValueError, match=r"folder that can be written \(Read-only file syst"):
+            resumed(place).__enter__()
+    assert len(table_digest(folder)) == 64
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind the superuser")
+def test_a_folder_without_permission_is_refused(tmp_path):
+    folder = stored(tmp_path / "sweep", CUTS)
+    folder.chmod(0o500)
+    try:
+        with pytest.raises(ValueError, match=r"folder that can be written \(Permission denied"):
+            resumed(folder).__enter__()
+    finally:
+        folder.chmod(0o700)
