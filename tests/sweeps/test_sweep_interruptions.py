@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 import pytest
 import typer
@@ -263,12 +264,28 @@ def test_a_read_only_file_system_is_refused_and_can_be_read(small_disk):
     assert len(table_digest(folder)) == 64
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind the superuser")
-def test_a_folder_without_permission_is_refused(tmp_path):
-    folder = stored(tmp_path / "sweep", CUTS)
-    folder.chmod(0o500)
+@contextlib.contextmanager
+def without_privilege():
+    """Permissions do not bind the superuser: the block runs as a user who owns nothing."""
+    before = os.geteuid()
     try:
-        with pytest.raises(ValueError, match=r"folder that can be written \(Permission denied"):
-            resumed(folder).__enter__()
+        if before == 0:
+            os.seteuid(65534)
+        yield
     finally:
-        folder.chmod(0o700)
+        os.seteuid(before)
+
+
+def test_a_folder_without_permission_is_refused():
+    with tempfile.TemporaryDirectory() as place:  # pytest's folders are closed to other users
+        os.chmod(place, 0o755)
+        folder = stored(Path(place) / "sweep", CUTS)
+        folder.chmod(0o555)
+        with (
+            without_privilege(),
+            pytest.raises(ValueError, match=r"that can be written \(Permission denied\); choose"),
+        ):
+            resumed(folder).__enter__()
+        folder.chmod(0o755)
+        with resumed(folder) as store:
+            assert store.missing() == []
