@@ -131,6 +131,12 @@ class TestRunningCluster:
         assert found == plain(MANIFEST, pieces)
         assert capfd.readouterr() == ("", "")
 
+    def test_the_same_bits_of_64_bit_floats(self, address):
+        manifest = {"values": [i / 7 for i in range(500)]}
+        found = collected(same_code(cluster_work.numbers, manifest, range(6), address, silent))
+        assert found == {piece: cluster_work.numbers(manifest, piece) for piece in range(6)}
+        assert len(found[0]) == 500 * 8
+
     def test_never_more_under_way_than_ahead_times_workers(self, address, monkeypatch):
         most = []
         submit = cluster._UnderWay.submit
