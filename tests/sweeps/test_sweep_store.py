@@ -231,18 +231,19 @@ def test_a_directory_of_something_else_is_refused_and_left_as_it_was(tmp_path, s
 
 
 HOLD = """
-import json, sys, time
+import json, sys
 from pathlib import Path
 from design_space.sweeps.store import Store
 with Store(Path(sys.argv[1]), json.loads(sys.argv[2]), print, resume=True):
     print("held", flush=True)
-    time.sleep(600)
+    sys.stdin.read()  # until the test ends, however it does
 """
 
 
 def test_one_process_at_a_time_writes_and_a_kill_frees_the_lock(sweep):
     command = [sys.executable, "-c", HOLD, str(sweep), json.dumps(MANIFEST)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline().strip() == "held"
         with pytest.raises(ValueError, match=f"{sweep}.*but process {holder.pid} on .+ is; wait"):
