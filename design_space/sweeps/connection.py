@@ -267,10 +267,11 @@ def await_workers(client: Any, tell: Tell, patience: float) -> int:
             tell(f"{address} has no workers; waiting for one up to {patience:g} s")
             told = True
         if time.monotonic() > end:
+            start = f"run `dask worker {address} --nworkers 2 --nthreads 1` on each machine"
+            remedy = start if client.cluster is None else "see why they cannot start"
             raise ConnectionError(
                 f"cluster = {address!r}: must have workers, and none came within {patience:g} s; "
-                f"run `dask worker {address} --nworkers 2 --nthreads 1` on each machine, and run "
-                "the sweep again with --resume"
+                f"{remedy}, and run the sweep again with --resume"
             )
         time.sleep(_POLL)
     return len(workers)

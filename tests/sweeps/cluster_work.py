@@ -21,6 +21,12 @@ def numbers(manifest, piece):
     return np.asarray(jax.jit(lambda x: jnp.cumsum(jnp.sin(x)) / 3.0)(x)).tobytes()
 
 
+def gpu(manifest, piece):
+    """The GPU that a worker may see."""
+    time.sleep(manifest["seconds"])
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "").encode()
+
+
 def failing(manifest, piece):
     """Fails on one piece."""
     if piece == manifest["bad"]:

@@ -18,6 +18,7 @@ import pytest
 from dask_processes import HERE, scheduler, worker_processes, workers
 
 import design_space
+from design_space.sweeps import connection
 from design_space.sweeps.cluster import clustered
 
 ONE = ("--nworkers", "1", "--nthreads", "1")
@@ -95,6 +96,15 @@ def test_workers_of_a_running_cluster_killed_with_and_without_their_nannies(tmp_
         with workers(address, "--nworkers", "2", "--nthreads", "1", folder=tmp_path):
             found += list(results)
     check_all(iter(found), range(80))
+
+
+def test_each_local_worker_sees_one_gpu_and_its_successor_the_same(monkeypatch):
+    monkeypatch.setattr(connection, "visible_gpus", lambda: ["7", "3"])
+    results = same_code(cluster_work.gpu, MANIFEST, range(100), "local:2", ignore)
+    first = {content for _, content in (next(results) for _ in range(20))}
+    for process in worker_processes():
+        process.kill()
+    assert first == {content for _, content in results} == {b"7", b"3"}
 
 
 def test_a_piece_that_kills_its_workers_is_given_up_by_name():
