@@ -96,6 +96,11 @@ def count(field: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
+def seed(field: str, value: Any) -> Any:
+    """Checks that `value` is a whole number of at least zero, which may be traced."""
+    return count(field, value, least=0) if is_concrete(value) else value
+
+
 def one_of(field: str, value: Any, allowed: Iterable[str]) -> str:
     """Checks that `value` is one of the names in `allowed`."""
     names = sorted(allowed)

@@ -172,6 +172,40 @@ def reproduce(
 
 @app.command()
 @refuses_bad_input
+def sweep(
+    spec: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="A file with [sweep].")],
+    out: Annotated[Path, typer.Option(help="The directory of the table.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Replace a field. Repeatable."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with what is there.")] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A Dask scheduler, or local:4 for four processes."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be computed, and what it costs.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of what is sampled.")] = 0,
+    samples: Annotated[int, typer.Option(help="Samples where Monte Carlo is the only way.")] = 4096,
+    piece: Annotated[
+        int, typer.Option(help="Designs of a piece that are evaluated together.")
+    ] = 65_536,
+) -> None:
+    """A product of designs -> a Parquet table, resumed after anything."""
+    prepare_jax()
+    from design_space.commands.sweep import sweep as run
+
+    options = {"resume": resume, "cluster": cluster, "dry_run": dry_run, "as_json": as_json}
+    run(spec, out, overrides or [], **options, seed=seed, samples=samples, piece=piece)
+
+
+@app.command()
+@refuses_bad_input
 def bench(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object and nothing else.")

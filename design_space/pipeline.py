@@ -81,7 +81,7 @@ def training_data(
       ValueError: if a number is out of its domain.
     """
     checks.count("samples", samples)
-    key = jax.random.key(checks.count("seed", seed, least=0))
+    key = jax.random.key(checks.seed("seed", seed))
     points = target.sample(named_key(key, "training points"), samples)
     return denoising_data(points, schedule, weighting, named_key(key, "training noise"), dtype)
 
@@ -327,7 +327,8 @@ def _budgets(
     found, count = [], len(run.models)
     for i, model in enumerate(run.models):
         if is_concrete(run.lost) and bool(run.lost[i]):
-            found.append(Evaluation.unavailable(_divergence(run), seed, draws))
+            reason = divergence(run.diverged_at, run.learning_rate, run.stability_limit)
+            found.append(Evaluation.unavailable(reason, seed, draws))
         else:
             budget = evaluate(design.target, design.schedule, model, seed=seed, samples=draws)
             found.append(_masked(budget, run.lost[i]))
@@ -361,12 +362,19 @@ def _masked(budget: Evaluation, lost: Array) -> Evaluation:
     return jax.tree.map(lambda leaf: jnp.where(lost, jnp.nan, leaf), budget)
 
 
-def _divergence(run: Run) -> str:
-    limit, rate = float(run.stability_limit), float(run.learning_rate)
+def divergence(step: Any, learning_rate: Any, stability_limit: Any) -> str:
+    """Why the budgets of a run that diverged are missing.
+
+    Args:
+      step: a step by which it was found to diverge.
+      learning_rate: h.
+      stability_limit: 2/lambda_max.
+    """
+    limit = float(stability_limit)
     return (
-        f"training diverged, or lost every active neuron, by step {int(run.diverged_at)}: "
-        f"learning_rate = {rate:.4g}, and gradient descent is stable below 2/lambda_max = "
-        f'{limit:.4g}; take "auto" ({limit / 2:.4g}) or less'
+        f"training diverged, or lost every active neuron, by step {int(step)}: "
+        f"learning_rate = {float(learning_rate):.4g}, and gradient descent is stable below "
+        f'2/lambda_max = {limit:.4g}; take "auto" ({limit / 2:.4g}) or less'
     )
 
 

@@ -1,8 +1,6 @@
 """A design read from a specification file: checked as a whole, then built piece by piece."""
 
 import copy
-import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import jax
 import numpy as np
 
 from design_space import checks, grammar, readers
-from design_space.arrays import named_key
+from design_space.arrays import is_concrete, named_key
 from design_space.optimal.marginal import marginal_optimal
 from design_space.optimal.path import path_optimal
 from design_space.optimal.score_optimal import score_optimal
@@ -26,14 +24,13 @@ from design_space.scores.base import AbstractScore
 from design_space.scores.exact import exact_score
 from design_space.scores.model import AbstractModel
 from design_space.scores.perturbed import scaled_score, shifted_score
+from design_space.tables import overridden, read_toml
 from design_space.targets.base import AbstractTarget
 from design_space.targets.empirical import Empirical
 from design_space.targets.gaussian import Gaussian
 from design_space.targets.mixture import GaussianMixture
 from design_space.trained_design import build_model, build_weighting, check_trained
 from design_space.weightings.base import AbstractWeighting
-
-_BARE_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")
 
 
 class Specification(eqx.Module):
@@ -64,14 +61,7 @@ class Specification(eqx.Module):
             not exist.
           OSError: if the file cannot be read.
         """
-        path = Path(path)
-        try:
-            given = tomllib.loads(path.read_text(encoding="utf-8"))
-        except UnicodeDecodeError as error:
-            raise ValueError(f"{path}: must be UTF-8 text; save it as a TOML file") from error
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise ValueError(f"{path}: must be TOML; correct it: {error}") from error
-        return Specification.parse(given, path.parent)
+        return Specification.parse(read_toml(path), Path(path).parent)
 
     @staticmethod
     def parse(given: Mapping[str, Any], folder: str | Path = ".") -> "Specification":
@@ -103,11 +93,21 @@ class Specification(eqx.Module):
         Raises:
           ValueError: if an override cannot be read, or the design it makes does not exist.
         """
-        given = copy.deepcopy(self.given)
-        for override in overrides:
-            path, value = _read_override(override)
-            _replace(given, path, value)
-        return Specification.parse(given, self.folder)
+        return Specification.parse(overridden(self.given, overrides), self.folder)
+
+    def with_values(self, values: Mapping[str, Any]) -> "Specification":
+        """The same design with other numbers, which may be traced; they are not checked.
+
+        Args:
+          values: dotted field -> number or array, of the shape that the field has.
+        """
+        sections = {name: dict(fields) for name, fields in self.sections.items()}
+        for field, value in values.items():
+            section, _, key = field.partition(".")
+            sections[section][key] = value
+        moved = any(field.startswith("target.") for field in values)
+        target = _build_target(sections["target"], self.folder) if moved else self._target
+        return Specification(self.given, sections, self.folder, target)
 
     def target(self) -> AbstractTarget:
         """The data law."""
@@ -185,36 +185,6 @@ class Specification(eqx.Module):
             }
             for name, fields in self.sections.items()
         }
-
-
-def _read_override(text: str) -> tuple[list[str], Any]:
-    """Splits `section.key=value` and reads the value as TOML, or as a string if it is bare."""
-    name, equals, value = (part.strip() for part in text.partition("="))
-    path = name.split(".")
-    if not equals or len(path) < 2 or not all(path):
-        example = "write it like schedule.steps=100"
-        raise checks.refusal("override", text, "section.key=value", example)
-    try:
-        read = tomllib.loads(f"value = {value}")
-        if set(read) != {"value"}:
-            raise ValueError("more than one value")
-        return path, read["value"]
-    except ValueError as error:
-        if _BARE_WORD.fullmatch(value):
-            return path, value
-        remedy = "quote strings, and put lists in brackets"
-        raise checks.refusal(name, value, "a TOML value", remedy) from error
-
-
-def _replace(given: dict[str, Any], path: list[str], value: Any) -> None:
-    """Puts `value` into nested tables at `path`."""
-    table = given
-    for depth, name in enumerate(path[:-1]):
-        table = table.setdefault(name, {})
-        if not isinstance(table, dict):
-            field = ".".join(path[: depth + 1])
-            raise checks.refusal(field, table, "a table, to hold " + ".".join(path), "set it whole")
-    table[path[-1]] = value
 
 
 def _count_steps(fields: Mapping[str, Any]) -> int:
@@ -310,8 +280,8 @@ def _exactly_one(fields: Mapping[str, Any], names: Sequence[str]) -> str:
     return given[0]
 
 
-def _nonnegative_entries(field: str, values: np.ndarray) -> None:
-    if np.any(values < 0):
+def _nonnegative_entries(field: str, values: Any) -> None:
+    if is_concrete(values) and np.any(values < 0):
         raise checks.refusal(field, values.tolist(), "at least 0 in every entry", "check the signs")
 
 

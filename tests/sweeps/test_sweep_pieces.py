@@ -90,8 +90,7 @@ def test_other_names_are_no_pieces(name):
     [
         (table(3).drop_columns(["design"]), "columns = .*must be led by"),
         (table(3).select(["seed", "design"]), "columns = .*must be led by"),
-        (table(3).take(pa.array([0, 2, 1])), "must be strictly ascending"),
-        (table(3).take(pa.array([0, 1, 1])), "must be strictly ascending"),
+        (table(3).take(pa.array([0, 2, 1])), "must be ascending"),
         (pa.table({"design": pa.array([0, None], pa.int64())}), "int64 with 1 nulls"),
         (pa.table({"design": pa.array([0, 1], pa.int32())}), "must be int64"),
         (
