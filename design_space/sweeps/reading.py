@@ -59,8 +59,9 @@ def read_sweep(
         sweep that is resumed does so always; reading does not unless asked.
 
     Returns:
-      One row per design. Texts are categoricals, of the sorted texts that occur; a missing number
-      is NaN, or `pd.NA` among integers. `attrs` holds "specification" and "package".
+      The rows of every design, in the order of its piece. Texts are categoricals, of the sorted
+      texts that occur; a missing number is NaN, or `pd.NA` among integers. `attrs` holds
+      "specification" and "package".
 
     Raises:
       ValueError: if `folder` is no sweep or has no piece yet, a column is not there, `where` cannot
@@ -87,8 +88,8 @@ def table_digest(folder: str | Path) -> str:
     """SHA-256 of what a finished sweep found, column by column in the order of "design".
 
     Two sweeps have the same digest if and only if their tables agree, bit by bit, up to collisions
-    of SHA-256: however the rows were cut into pieces, whoever computed them and when. All NaN count
-    as one, 0.0 and -0.0 as two.
+    of SHA-256: however the designs were cut into pieces, whoever computed them and when. All NaN
+    count as one, 0.0 and -0.0 as two.
 
     Args:
       folder: the directory of the sweep.
@@ -105,13 +106,11 @@ def table_digest(folder: str | Path) -> str:
     if len(paths) < len(manifest["pieces"]):
         raise ValueError(_progress(folder, manifest, paths))
     data = _dataset(folder, paths)
-    designs = _read(folder, data, ["design"], None)["design"].to_numpy()
-    order = np.argsort(designs, kind="stable")
-    order = None if np.all(order[1:] > order[:-1]) else order
+    order = _order(_read(folder, data, ["design"], None))
     digest = hashlib.sha256()
     for field in sorted(data.schema, key=lambda field: field.name):
         column = _read(folder, data, [field.name], None)[field.name].combine_chunks()
-        _update(digest, field, column if order is None else column.take(pa.array(order)))
+        _update(digest, field, column if order is None else column.take(order))
     return digest.hexdigest()
 
 
@@ -226,10 +225,16 @@ def _rows(
     """The table in the order of "design", which is among its columns."""
     wanted = names if "design" in names else [*names, "design"]
     table = _read(folder, data, wanted, condition)
+    order = _order(table)
+    return table if order is None else table.take(order)
+
+
+def _order(table: pa.Table) -> pa.Array | None:
+    """The rows in the order of "design", those of one design as they are; None if they are so."""
     designs = table["design"].to_numpy()
-    if np.all(designs[1:] > designs[:-1]):
-        return table
-    return table.take(pa.array(np.argsort(designs, kind="stable")))
+    if np.all(designs[1:] >= designs[:-1]):
+        return None
+    return pa.array(np.argsort(designs, kind="stable"))
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
@@ -243,8 +248,8 @@ def _frame(table: pa.Table) -> pd.DataFrame:
     frame = table.to_pandas(split_blocks=True, categories=texts).assign(**exact)
     for name in table.column_names:
         if isinstance(frame[name].dtype, pd.CategoricalDtype):
-            occurring = frame[name].cat.remove_unused_categories()
-            frame[name] = occurring.cat.reorder_categories(sorted(occurring.cat.categories))
+            texts = frame[name].cat
+            frame[name] = texts.reorder_categories(sorted(texts.categories))
     return frame
 
 

@@ -46,6 +46,15 @@ def test_the_table_comes_back_in_the_order_of_the_designs(tmp_path):
         }
 
 
+def test_rows_of_one_design_stay_together_and_in_their_order(tmp_path):
+    design = np.repeat(np.arange(10), 3)
+    whole = pa.table({"design": design, "step": np.tile([2, 0, 1], 10)})
+    folders = [stored(tmp_path / str(n), cut(whole, design % n)) for n in (1, 2, 3)]
+    for folder in folders:
+        pd.testing.assert_frame_equal(read_sweep(folder), whole.to_pandas())
+    assert len({table_digest(folder) for folder in folders}) == 1
+
+
 def test_the_root_hands_it_on(sweep):
     assert design_space.read_sweep is read_sweep
     assert len(design_space.read_sweep(str(sweep))) == 40
