@@ -4,7 +4,7 @@ import math
 import queue
 import time
 import uuid
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import CancelledError
 from typing import Any
@@ -61,7 +61,7 @@ def clustered(
       pieces: the numbers of the pieces.
       address: "local:N" for N worker processes here, or "HOST:PORT" of a Dask scheduler.
       tell: receives messages for the user.
-      retries: how often a piece may lose its worker; at least 0.
+      retries: how often a piece may lose its worker before it is tried alone; at least 0.
       ahead: how many pieces per worker are under way; at least 1.
       patience: seconds to wait while there are no workers.
       fingerprint: what must be the same on every worker.
@@ -73,7 +73,7 @@ def clustered(
       ValueError: for a malformed address, if Dask is not installed, or for workers with other
         versions or several threads, named one by one.
       ConnectionError: if the scheduler does not answer, or there are no workers.
-      ChildProcessError: if a piece lost its worker more than `retries` times.
+      ChildProcessError: if a piece lost its worker more than `retries` times, and again alone.
       RuntimeError: if `compute` raised, with the traceback of the worker.
     """
     count("retries", retries, 0)
@@ -128,11 +128,13 @@ class _UnderWay:
         self._lost: Counter[int] = Counter()
         self._attempts: Counter[int] = Counter()
         self._done: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
+        self._suspects: deque[int] = deque()
+        self._alone: int | None = None
         self._packed = packed(manifest)
         self._manifest = self._unpacked()
 
     def __len__(self) -> int:
-        return len(self._futures)
+        return len(self._futures) + len(self._suspects)
 
     def _unpacked(self) -> Any:
         """The manifest on the cluster, which every piece asks for.
@@ -192,16 +194,33 @@ class _UnderWay:
 
     def _again(self, piece: int, losses: int) -> None:
         """Hands a lost piece to the cluster again, or gives it up."""
-        self._lost[piece] += losses
-        if self._lost[piece] > self._retries:
-            raise ChildProcessError(
-                f"piece {piece}: must not lose its worker more than {self._retries} times, but did "
-                f"{self._lost[piece]} times; see the logs of the workers (the system kills "
-                "processes that need too much memory), then run the sweep again with --resume"
-            )
         if self._manifest.status != "finished":  # it may have been given up as well
             self._manifest = self._unpacked()
-        self.submit(piece)
+        self._lost[piece] += losses
+        if piece == self._alone:
+            raise ChildProcessError(
+                f"piece {piece}: must not end the worker that computes it, but was lost "
+                f"{self._lost[piece]} times, at last with no other piece on the cluster; see the "
+                "logs of the workers (the system kills processes that need too much memory), then "
+                "run the sweep again with --resume"
+            )
+        if self._lost[piece] > self._retries:
+            self._suspects.append(piece)
+        else:
+            self.submit(piece)
+
+    def accepts_more(self) -> bool:
+        """Whether new pieces may be submitted; suspects go first, each alone on the cluster.
+
+        Dask counts a loss against every piece that the worker had, the waiting ones too. So a piece
+        lost too often is guilty only if it is lost again when nothing waits behind it.
+        """
+        if self._alone is not None and self._alone not in self._futures:
+            self._alone = None
+        if self._suspects and not self._futures:
+            self._alone = self._suspects.popleft()
+            self.submit(self._alone)
+        return self._alone is None and not self._suspects
 
     def close(self) -> None:
         """Cancels what is outstanding."""
@@ -224,17 +243,17 @@ def _stream(
     """Hands pieces over as workers become free, and yields what comes back."""
     waiting = iter(pieces)
     more, workers, asked = True, 0, -math.inf
-    while more or len(under_way):
+    while more or under_way:
         if time.monotonic() > asked + _TICK:
             workers = await_workers(under_way.client, tell, patience)
             asked = time.monotonic()
-        while more and len(under_way) < ahead * workers:
+        while under_way.accepts_more() and more and len(under_way) < ahead * workers:
             piece = next(waiting, None)
             if piece is None:
                 more = False
             else:
                 under_way.submit(piece)
-        done = under_way.next_done(_TICK) if len(under_way) else None
+        done = under_way.next_done(_TICK) if under_way else None
         content = None if done is None else under_way.take(done, here)
         if done is not None and content is not None:
             yield done, content

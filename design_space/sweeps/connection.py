@@ -28,7 +28,6 @@ _POLL = 0.25
 _JAX_SHARE_OF_GPU = 0.75
 _SETTINGS = {
     "distributed.nanny.pre-spawn-environ": {},
-    "distributed.deploy.lost-worker-timeout": "5s",
     "distributed.admin.large-graph-warning-threshold": "1GB",  # a manifest may be large
 }
 
@@ -79,7 +78,7 @@ def connected(address: str, retries: int) -> Iterator[Any]:
 
     Args:
       address: as `parsed` reads it.
-      retries: how often a piece of a cluster started here may lose its worker.
+      retries: how often a piece may lose its worker, on a cluster that is started here.
 
     Yields:
       Dask's client.
