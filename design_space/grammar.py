@@ -28,8 +28,11 @@ from design_space.schedules.published import MAPS, TABLES
 from design_space.scores.model import DTYPES
 from design_space.training.runs import METHODS
 
-LATER_SECTIONS = ("guidance", "sweep")
+LATER_SECTIONS = ("guidance",)
 """Sections of the contract that belong to releases after this one."""
+
+SWEEP = "sweep"
+"""The section that makes many designs of one specification."""
 
 LATER_KINDS = {
     "sampler": ("euler-maruyama", "ode-euler", "heun", "churn"),
@@ -198,6 +201,10 @@ def read_sections(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _unknown_section(name: str, value: Any) -> ValueError:
     domain = "one of the sections " + ", ".join(sorted(GRAMMAR))
+    if name == SWEEP:
+        domain = "absent where one design is evaluated: it makes many of them"
+        remedy = "run `design-space sweep`, or remove [sweep]"
+        return checks.refusal(name, value, domain, remedy)
     if name in LATER_SECTIONS:
         domain += f" (this version does not read [{name}])"
         return checks.refusal(name, value, domain, f"remove [{name}]")

@@ -58,13 +58,16 @@ def test_sections_and_keys(text, fragments):
     check_refused(text, *fragments)
 
 
-@pytest.mark.parametrize("section", ["sweep", "guidance"])
-def test_sections_of_later_versions(section):
+def test_sections_of_later_versions():
     check_refused(
-        PLAIN + EDM + f"[{section}]\n",
-        f"this version does not read [{section}]",
+        PLAIN + EDM + "[guidance]\n",
+        "this version does not read [guidance]",
         "sampler, schedule, score, target",
     )
+
+
+def test_a_sweep_is_no_single_design():
+    check_refused(PLAIN + EDM + "[sweep]\n", "sweep = {}", "many", "run `design-space sweep`")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ RESERVED = ("where", "zip")
 MOST_VALUES = 10_000_000
 """More values on one axis are a slip of the keyboard."""
 
+_ROUNDING = 1e-12
+"""Relative: a logarithmic range from 10 to 80 in 4 meets 20 and 40 up to rounding."""
+
 _RANGE = {"from", "to", "count", "spacing"}
 _SEEDS = {"seeds", "first"}
 _FORMS = (
@@ -113,7 +116,7 @@ def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]
         if not above and key in RESERVED:
             continue
         name = f"{above}{key}"
-        nested = isinstance(given, Mapping) and not set(given) & (_RANGE | _SEEDS)
+        nested = isinstance(given, Mapping) and given and not set(given) & (_RANGE | _SEEDS)
         if nested and "." not in name:
             yield from _flat(given, f"{name}.")
         else:
@@ -148,11 +151,20 @@ def _refuse_repeats(axis: Axis) -> None:
         return  # a range rises or falls
     seen: set[str] = set()
     for row in zip(*axis.values, strict=True):
-        text = json.dumps(row, sort_keys=True, default=str)
+        text = json.dumps(_same_numbers(row), sort_keys=True)
         if text in seen:
-            names, shown = ", ".join(axis.names), text[1:-1]
+            names, shown = ", ".join(axis.names), json.dumps(row)[1:-1]
             raise checks.refusal(f"sweep.{names}", shown, "listed once", "remove the repeat")
         seen.add(text)
+
+
+def _same_numbers(value: Any) -> Any:
+    """The value with 3.0 written as 3, which is the same design."""
+    if isinstance(value, list | tuple):
+        return [_same_numbers(each) for each in value]
+    if isinstance(value, Mapping):
+        return {key: _same_numbers(each) for key, each in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _check_name(name: str) -> None:
@@ -179,7 +191,21 @@ def _values(name: str, given: Any) -> list[Any] | np.ndarray:
         raise checks.refusal(f"sweep.{name}", given, _FORMS, "put the values in brackets")
     if not given:
         raise checks.refusal(f"sweep.{name}", given, "a list with values", "give at least one")
+    for position, value in enumerate(given):
+        _check_value(f"sweep.{name}[{position}]", value, whole="." not in name)
     return list(given)
+
+
+def _check_value(field: str, value: Any, whole: bool) -> None:
+    """Refuses what cannot be the value of a field: of a whole section only tables are."""
+    if whole and not isinstance(value, Mapping):
+        remedy = 'write it like {kind = "edm"}, or move one key of the section'
+        raise checks.refusal(field, value, "a table of the section", remedy)
+    try:
+        json.dumps(value)
+    except TypeError as error:
+        domain = "made of numbers, texts, truth values, lists and tables"
+        raise checks.refusal(field, value, domain, "take out dates and times") from error
 
 
 def _known_keys(name: str, given: Mapping[str, Any], known: set[str], needed: set[str]) -> None:
@@ -189,24 +215,33 @@ def _known_keys(name: str, given: Mapping[str, Any], known: set[str], needed: se
 
 def _seeds(name: str, given: Mapping[str, Any]) -> list[int]:
     _known_keys(name, given, _SEEDS, {"seeds"})
-    count = checks.count(f"sweep.{name}.seeds", given["seeds"])
+    count = _few(f"sweep.{name}.seeds", given["seeds"], 1)
     first = checks.count(f"sweep.{name}.first", given.get("first", 0), least=0)
     return list(range(first, first + count))
 
 
 def _range(name: str, given: Mapping[str, Any]) -> np.ndarray:
-    """Numbers from one end to the other, both included."""
+    """Numbers from one end to the other, both included; whole ones if all of them are."""
     _known_keys(name, given, _RANGE, {"from", "to", "count"})
     field = f"sweep.{name}"
     low, high = (float(checks.finite(f"{field}.{end}", given[end])) for end in ("from", "to"))
-    count = checks.count(f"{field}.count", given["count"], least=2)
-    if count > MOST_VALUES:
-        raise checks.refusal(f"{field}.count", count, f"at most {MOST_VALUES:,}", "take fewer")
+    count = _few(f"{field}.count", given["count"], 2)
     spacing = checks.one_of(f"{field}.spacing", given.get("spacing", "linear"), ("linear", "log"))
     if low == high:
         raise checks.refusal(f"{field}.to", high, "different from `from`", "move one of the ends")
-    if spacing == "linear":
-        return np.linspace(low, high, count)
-    checks.positive(f"{field}.from", low)
-    checks.positive(f"{field}.to", high)
-    return np.geomspace(low, high, count)
+    if spacing == "log":
+        checks.positive(f"{field}.from", low)
+        checks.positive(f"{field}.to", high)
+    values = (np.linspace if spacing == "linear" else np.geomspace)(low, high, count)
+    if not all(isinstance(given[end], int) for end in ("from", "to")):
+        return values
+    whole = np.rint(values)
+    return whole.astype(np.int64) if np.allclose(values, whole, rtol=_ROUNDING, atol=0) else values
+
+
+def _few(field: str, given: Any, least: int) -> int:
+    """Checks how many values there are."""
+    count = checks.count(field, given, least)
+    if count > MOST_VALUES:
+        raise checks.refusal(field, count, f"at most {MOST_VALUES:,}", "take fewer")
+    return count

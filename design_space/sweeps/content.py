@@ -24,7 +24,7 @@ TOGETHER = "together"
 ONE_BY_ONE = "one at a time"
 """How they are evaluated where their laws are planned from their numbers."""
 
-_REFUSALS = (ValueError, ArithmeticError, MemoryError, np.linalg.LinAlgError)
+REFUSALS = (ValueError, ArithmeticError, MemoryError, np.linalg.LinAlgError)
 """What a bad design raises; anything else is a defect, and stops the sweep."""
 
 
@@ -100,7 +100,7 @@ def _one(
     try:
         found = evaluate_specification(designs.specification(group, row), **settings)
         got = measured(found)
-    except _REFUSALS as error:
+    except REFUSALS as error:
         return Measured({}, {}, (_text(error),) * rows_each)
     numbers = {name: np.asarray(column) for name, column in got.numbers.items()}
     return Measured(numbers, got.methods, got.reasons)

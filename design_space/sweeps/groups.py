@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from design_space import grammar, readers
+from design_space import checks, grammar, readers
 from design_space.specification import Specification
 from design_space.sweeps.axes import Axis, Product
 from design_space.sweeps.conditions import Condition
@@ -207,7 +207,7 @@ class Designs:
         """The values of each field as an array; texts and tables as texts."""
         found = {}
         for name, (_, values) in self._columns.items():
-            array = np.asarray(values) if _uniform(values) else np.asarray(labels(values))
+            array = _column(values)
             whole = name in WHOLE or name not in self.moving
             found[name] = array if whole else array.astype(np.float64)
         return found
@@ -238,22 +238,35 @@ class Designs:
         fields = self.values(group, rows)
         kept = np.ones(len(rows), dtype=bool)
         for condition in self._conditions:
-            own = {name: self._field(name, fields) for name in condition.names}
+            own = {name: self._field(group, rows, name, fields) for name in condition.names}
             kept &= condition.holds(own)
         return rows[kept]
 
-    def _field(self, name: str, fields: Mapping[str, np.ndarray]) -> Any:
-        """The value of a field of a condition: of an axis, or of the base."""
-        if name in fields:
-            return fields[name]
+    def _field(
+        self, group: Group, rows: np.ndarray, name: str, fields: Mapping[str, np.ndarray]
+    ) -> Any:
+        """The values of a field of a condition: of an axis, of tables that are merged into its
+        section, or of the base.
+        """
         section, _, key = name.partition(".")
-        given = self.base.get(section, {})
-        if key in given:
-            return np.asarray(given[key]) if not isinstance(given[key], str) else given[key]
-        known = sorted([*fields, *(f"{s}.{k}" for s, t in self.base.items() for k in t)])
-        raise readers.missing(
-            f"{name} in sweep.where", "one of " + ", ".join(known), "correct the name"
-        )
+        given = self.base.get(section, {}).get(key)
+        if name in fields:
+            values, found = self._columns[name][1], fields[name]
+        elif key and section in self._columns:
+            number, tables = self._columns[section]
+            values = [table.get(key, given) for table in tables]
+            found = _column(values)[group.places(rows)[number]]
+        else:
+            values, found = [given], given
+        if isinstance(values, list) and None in values:
+            known = sorted([*fields, *(f"{s}.{k}" for s, t in self.base.items() for k in t)])
+            domain = f"given for every design, as {', '.join(known)} are"
+            raise readers.missing(f"{name} in sweep.where", domain, "correct the name")
+        kinds = bool | int | float | str
+        if isinstance(values, list) and not all(isinstance(value, kinds) for value in values):
+            domain = "one number, text or truth value for each design"
+            raise checks.refusal(f"{name} in sweep.where", values[0], domain, "remove it")
+        return found
 
     def rows(self, group: Group, start: int, count: int) -> np.ndarray:
         """The first `count` counting rows of a group from `start` on."""
@@ -289,11 +302,12 @@ class Designs:
 
 
 def _uniform(values: Any) -> bool:
-    """Whether values are numbers, or arrays of numbers of one shape."""
+    """Whether values are numbers, truth values, or arrays of numbers of one shape."""
     if isinstance(values, np.ndarray):
         return True
-    kinds = (int, float)
-    if all(isinstance(v, kinds) and not isinstance(v, bool) for v in values):
+    if all(isinstance(v, bool) for v in values):
+        return True
+    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
         return True
     if not all(isinstance(v, list | tuple) for v in values):
         return False
@@ -301,6 +315,11 @@ def _uniform(values: Any) -> bool:
         return np.asarray(values).dtype.kind in "if"
     except ValueError:
         return False
+
+
+def _column(values: Any) -> np.ndarray:
+    """Values as an array; texts, tables and a mixture of kinds as texts."""
+    return np.asarray(values) if _uniform(values) else np.asarray(labels(values))
 
 
 def labels(values: Any) -> list[str]:

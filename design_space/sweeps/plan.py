@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from design_space import checks
 from design_space.evaluate import evaluate
@@ -33,6 +34,8 @@ PIECE = 1 << 16
 MOST_COMBINATIONS = 10_000_000_000
 """More are not looked at, even where conditions leave few of them."""
 
+_TRIED = 64
+
 FEW = 8
 """Designs of a piece that are evaluated one at a time: a kill loses a piece in flight."""
 
@@ -55,35 +58,58 @@ def without_files(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     def inlined(points: Any) -> Any:
         if not isinstance(points, str):
             return points
-        return Empirical.from_file(folder / points).points.tolist()
+        try:
+            return Empirical.from_file(folder / points).points.tolist()
+        except ValueError as error:
+            raise ValueError(f"target.{error}") from error
 
-    target = found.get("target")
-    if isinstance(target, dict) and "points" in target:
-        target["points"] = inlined(target["points"])
+    def in_table(table: Any) -> None:
+        if isinstance(table, dict) and "points" in table:
+            table["points"] = inlined(table["points"])
+
+    def in_axis(table: Any, name: str) -> None:
+        if isinstance(table, dict) and isinstance(table.get(name), list):
+            table[name] = [inlined(points) for points in table[name]]
+
+    in_table(found.get("target"))
     table = found.get("sweep")
-    axes = [table, *table.get("zip", [])] if isinstance(table, dict) else []
-    for axis in axes:
-        if isinstance(axis, dict) and isinstance(axis.get("target.points"), list):
-            axis["target.points"] = [inlined(points) for points in axis["target.points"]]
+    zipped = table.get("zip", []) if isinstance(table, dict) else []
+    for axes in [table, *(zipped if isinstance(zipped, list) else [])]:
+        in_axis(axes, "target.points")
+        targets = axes.get("target") if isinstance(axes, dict) else None
+        in_axis(targets, "points")  # the axis without quotes
+        for each in targets if isinstance(targets, list) else []:
+            in_table(each)
     return found
 
 
 def check_values(designs: Designs) -> None:
     """Refuses a value of an axis with which no design exists, whatever the other axes say.
 
-    Each value is tried with the first, the middle and the last values of the other axes; a value
-    that goes with some others only is left to the designs, which get a row with the reason.
+    Each value is tried with the first, the middle and the last values of the other axes, then with
+    single values of another axis; a value that goes with some others only is left to the designs,
+    which get a row with the reason.
 
     Raises:
       ValueError: the refusal of such a design.
     """
     product = designs.product
-    shape = product.shape
-    others = [[int(share * (n - 1)) for n in shape] for share in (0, 0.5, 1)]
     for number, axis in enumerate(product.axes):
         for place in range(axis.size) if _listed(axis) else (0, axis.size - 1):
-            trials = ([*places[:number], place, *places[number + 1 :]] for places in others)
-            _some_exists(designs, trials)
+            _some_exists(designs, _trials(product.shape, number, place))
+
+
+def _trials(shape: Sequence[int], number: int, place: int) -> Iterator[list[int]]:
+    """Designs with one value of an axis: first with others alike, then with each of another."""
+    shared = [[int(share * (n - 1)) for n in shape] for share in (0, 0.5, 1)]
+    for places in shared:
+        yield [*places[:number], place, *places[number + 1 :]]
+    for other, size in enumerate(shape):
+        for moved in dict.fromkeys(np.linspace(0, size - 1, _TRIED).astype(int).tolist()):
+            for places in shared:
+                trial = [*places[:number], place, *places[number + 1 :]]
+                trial[other] = place if other == number else moved
+                yield trial
 
 
 def _listed(axis: Any) -> bool:
@@ -91,6 +117,7 @@ def _listed(axis: Any) -> bool:
 
 
 def _some_exists(designs: Designs, trials: Iterator[list[int]]) -> None:
+    """Refuses if none of the designs exists, with what is wrong with the first."""
     first = None
     for places in trials:
         try:
@@ -200,6 +227,9 @@ def plan(
         raise missing("sweep", "a table of axes", remedy)
     specification = without_files(given, Path(folder))
     base = {name: table for name, table in specification.items() if name != "sweep"}
+    for name, table in base.items():
+        if not isinstance(table, Mapping):
+            raise checks.refusal(name, table, "a table", f"write [{name}] and its keys below it")
     designs = Designs(base, read_product(specification["sweep"]), Path("."))
     product = designs.product
     head = {
@@ -248,10 +278,10 @@ def _cut(
     groups, pieces = [], []
     for number, group in enumerate(designs.groups):
         first, kinds = first_design(designs, group), _kinds_of(designs, group)
-        if kinds not in known:
+        if first is not None and kinds not in known:
             traced = trace(designs, group, seed, draws)
             known[kinds] = ONE_BY_ONE if traced is None else TOGETHER
-        how = known[kinds]
+        how = ONE_BY_ONE if first is None else known[kinds]
         trains = first is not None and first.trains
         rows = len(first.training["budgets"]) if trains and first is not None else 1
         size = piece if how == TOGETHER else min(FEW, piece)

@@ -26,7 +26,7 @@ CACHE_BYTES = 1 << 20
 DEVICE_SHARE = 0.5
 """Part of a device's free memory that a program may take."""
 
-_MOST_TRIED = 64
+_TRIED = 64
 
 
 class Traced(NamedTuple):
@@ -44,9 +44,9 @@ class Traced(NamedTuple):
 
 
 def first_design(designs: Designs, group: Group) -> Specification | None:
-    """The first of the group's designs that exists, among the first few and the last."""
-    rows = designs.rows(group, 0, _MOST_TRIED)
-    for row in [*rows, group.size - 1]:
+    """A design of the group that exists: the first among a few that count, else one anywhere."""
+    spread = np.linspace(0, group.size - 1, _TRIED).astype(int)
+    for row in dict.fromkeys([*designs.rows(group, 0, _TRIED), *spread]):
         try:
             return designs.specification(group, int(row))
         except ValueError:
@@ -65,7 +65,8 @@ def trace(designs: Designs, group: Group, seed: int, draws: int) -> Traced | Non
 
     Returns:
       The program; None where designs can only be evaluated one at a time: their laws are planned
-      from their numbers, their training is simulated, or none of those looked at exists.
+      from their numbers, their training is simulated, or none of those looked at exists or can be
+      evaluated, so that each needs its own reason.
     """
     first = first_design(designs, group)
     if first is None or not designs.moving:
@@ -83,7 +84,7 @@ def trace(designs: Designs, group: Group, seed: int, draws: int) -> Traced | Non
 
     try:
         closed, out = jax.make_jaxpr(row, return_shape=True)(shapes)
-    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError, _OneAtATimeError):
+    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError, _OneAtATimeError, ValueError):
         return None
     structure = jax.tree.structure(out)
     run = jaxpr_as_fun(closed)
@@ -135,14 +136,16 @@ class Compiled(NamedTuple):
       run: numbers of `size` designs, by field -> columns, shape [size, rows].
       size: how many designs it takes.
       batch: how many it works on at a time, on each device.
-      memory: bytes that it takes on each device.
+      temporaries: bytes that a batch takes on each device while it is worked on.
+      each: bytes of the numbers of one design, those that go in and those that come out.
       methods: quantity -> its method in each row.
     """
 
     run: Callable[[dict[str, np.ndarray]], dict[str, Array]]
     size: int
     batch: int
-    memory: int
+    temporaries: int
+    each: float
     methods: dict[str, tuple[str, ...]]
 
 
@@ -168,9 +171,10 @@ def compiled(traced: Traced, designs: Designs, group: Group, most: int) -> Compi
     while True:
         share = batch * len(devices)
         size = -(-wanted // share) * share
-        run, memory = _compile(traced, designs, group, size, batch)
-        if batch == 1 or memory <= _free(devices[0]):
-            return Compiled(run, size, batch, memory, traced.methods)
+        run, temporaries, kept = _compile(traced, designs, group, size, batch)
+        if batch == 1 or temporaries + kept <= _free(devices[0]):
+            each = kept * len(devices) / size
+            return Compiled(run, size, batch, temporaries, each, traced.methods)
         batch //= 2
 
 
@@ -189,8 +193,10 @@ def _free(device: Any) -> float:
 
 def _compile(
     traced: Traced, designs: Designs, group: Group, size: int, batch: int
-) -> tuple[Callable, int]:
-    """The program for `size` designs, `batch` at a time, and the bytes it takes on each device."""
+) -> tuple[Callable, int, int]:
+    """The program for `size` designs, `batch` at a time, and the bytes that it takes on each device
+    for a while, and for what goes in and comes out.
+    """
     devices = jax.local_devices()
     mesh = jax.make_mesh((len(devices),), ("designs",), devices=devices)
     along = PartitionSpec("designs")
@@ -210,12 +216,12 @@ def _compile(
     program = jax.jit(whole).lower(shapes).compile()
     used = program.memory_analysis()
     assert used is not None  # every backend of ours tells
-    memory = used.temp_size_in_bytes + used.output_size_in_bytes + used.argument_size_in_bytes
+    kept = used.output_size_in_bytes + used.argument_size_in_bytes
 
     def run(given: dict[str, np.ndarray]) -> dict[str, Array]:
         return program({name: jax.device_put(x, sharding) for name, x in given.items()})
 
-    return run, memory
+    return run, used.temp_size_in_bytes, kept
 
 
 class Batches:

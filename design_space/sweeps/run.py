@@ -2,16 +2,21 @@
 
 import contextlib
 import shutil
+import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pandas as pd
 
 from design_space.files import Tell
 from design_space.sweeps.cluster import clustered
 from design_space.sweeps.content import compute
 from design_space.sweeps.local import local
 from design_space.sweeps.plan import PIECE, check_room, plan, row_bytes
+from design_space.sweeps.reading import read_sweep
 from design_space.sweeps.store import Store
+from design_space.tables import read_toml
 
 Progress = Callable[[int, int], None]
 """Is told how many rows are there, and of how many."""
@@ -39,7 +44,11 @@ def _existing(folder: Path) -> Path:
 
 def _held(folder: Path) -> int:
     """Bytes of the files in a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    size = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # another process may be writing there
+            size += path.stat().st_size if path.is_file() else 0
+    return size
 
 
 def free_bytes(folder: Path) -> int:
@@ -129,3 +138,46 @@ def _results(
     if cluster is None or not missing:
         return local(compute, manifest, missing)
     return clustered(compute, manifest, missing, cluster, tell)
+
+
+def sweep(
+    given: Mapping[str, Any] | str | Path,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    cluster: str | None = None,
+    seed: int = 0,
+    samples: int = 4096,
+    piece: int = PIECE,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Evaluates a product of designs and keeps the table in a directory.
+
+    Args:
+      given: the sections of a specification, `sweep` among them, or the name of such a file.
+      out: the directory of the table.
+      resume: go on with the pieces that are there.
+      cluster: "local:N" or the address of a Dask scheduler; on this machine's devices unless given.
+      seed: seed of what can only be sampled.
+      samples: Monte-Carlo draws per noise level then, at least 64.
+      piece: designs of a piece that are evaluated together.
+      progress: told how many rows are there, and of how many.
+
+    Returns:
+      The table, as `read_sweep` gives it.
+
+    Raises:
+      ValueError: if the sweep is not legal, its table does not fit on the disk, the directory holds
+        something else, or the cluster is not usable.
+      OSError: if a file cannot be read or written, or the cluster cannot be reached.
+      RuntimeError: if a piece cannot be computed.
+
+    Warns:
+      UserWarning: of damaged pieces, which are computed again.
+    """
+    tables, folder = given, Path(".")
+    if not isinstance(tables, Mapping):
+        tables, folder = read_toml(tables), Path(tables).parent
+    made = planned(tables, folder, out, seed=seed, draws=samples, piece=piece)
+    run(made, warnings.warn, resume=resume, cluster=cluster, progress=progress)
+    return read_sweep(out)
