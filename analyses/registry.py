@@ -15,6 +15,7 @@ from analyses import (
     rate_exponents,
     rho_scan,
     sample_size,
+    scaling,
     schedule_comparison,
     solvable_training,
     training_convergence,
@@ -43,6 +44,7 @@ _MODULES = (
     sample_size,
     optimal_schedules,
     weighting_times_schedule,
+    scaling,
 )
 
 EXPERIMENTS: dict[str, Experiment] = {m.EXPERIMENT.name: m.EXPERIMENT for m in _MODULES}

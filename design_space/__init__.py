@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what editors and type checkers see of the lazy names
     from design_space.optimal.path import path_optimal as path_optimal
     from design_space.optimal.score_optimal import score_optimal as score_optimal
     from design_space.optimal.tangent import tangent as tangent
+    from design_space.pipeline import evaluate_specification as evaluate_specification
     from design_space.pipeline import evaluate_training as evaluate_training
     from design_space.pipeline import training_data as training_data
     from design_space.sampling.simulate import simulate as simulate
@@ -43,7 +44,10 @@ if TYPE_CHECKING:  # what editors and type checkers see of the lazy names
     from design_space.scores.preconditioned import preconditioned as preconditioned
     from design_space.scores.relu_network import relu_network as relu_network
     from design_space.scores.two_layer import two_layer as two_layer
+    from design_space.specification import Specification as Specification
     from design_space.sweeps.reading import read_sweep as read_sweep
+    from design_space.sweeps.reading import table_digest as table_digest
+    from design_space.sweeps.run import sweep as sweep
     from design_space.targets.empirical import Empirical as Empirical
     from design_space.targets.gaussian import Gaussian as Gaussian
     from design_space.targets.mixture import GaussianMixture as GaussianMixture
@@ -64,6 +68,7 @@ _HOMES = {
     "GaussianMixture": "design_space.targets.mixture",
     "MarginalOptimum": "design_space.optimal.marginal",
     "Schedule": "design_space.schedules.schedule",
+    "Specification": "design_space.specification",
     "TrainedEvaluation": "design_space.trained_evaluation",
     "align_your_steps": "design_space.schedules.published",
     "beta_quantiles": "design_space.schedules.published",
@@ -71,6 +76,7 @@ _HOMES = {
     "edm": "design_space.schedules.named",
     "empirical_loss": "design_space.training.objective",
     "evaluate": "design_space.evaluate",
+    "evaluate_specification": "design_space.pipeline",
     "evaluate_training": "design_space.pipeline",
     "exact_score": "design_space.scores.exact",
     "function_score": "design_space.scores.function",
@@ -94,6 +100,8 @@ _HOMES = {
     "simulate": "design_space.sampling.simulate",
     "solvable": "design_space.training.solvable",
     "song": "design_space.schedules.named",
+    "sweep": "design_space.sweeps.run",
+    "table_digest": "design_space.sweeps.reading",
     "tangent": "design_space.optimal.tangent",
     "train": "design_space.training.train",
     "train_ensemble": "design_space.training.train",
@@ -112,6 +120,7 @@ __all__ = [
     "GaussianMixture",
     "MarginalOptimum",
     "Schedule",
+    "Specification",
     "TrainedEvaluation",
     "align_your_steps",
     "beta_quantiles",
@@ -119,6 +128,7 @@ __all__ = [
     "edm",
     "empirical_loss",
     "evaluate",
+    "evaluate_specification",
     "evaluate_training",
     "exact_score",
     "function_score",
@@ -142,6 +152,8 @@ __all__ = [
     "simulate",
     "solvable",
     "song",
+    "sweep",
+    "table_digest",
     "tangent",
     "train",
     "train_ensemble",

@@ -64,7 +64,7 @@ def training_data(
     weighting: AbstractWeighting,
     samples: int,
     *,
-    seed: int = 0,
+    seed: Any = 0,
     dtype: Any = "float64",
 ) -> DenoisingData:
     """Draws the points and the noise of an empirical loss.
@@ -74,7 +74,7 @@ def training_data(
       schedule: gives the levels sigma_1 < ... < sigma_N.
       weighting: gives beta_j.
       samples: number n of points.
-      seed: seed of both.
+      seed: seed of both; may be traced.
       dtype: "float32" or "float64", the number type of training.
 
     Raises:

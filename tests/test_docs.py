@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from design_space.cli import app
 
 PAGES = pages()
-RUN_IN_TESTS = ("design-space evaluate ", "design-space --")
+RUN_IN_TESTS = ("design-space evaluate ", "design-space sweep sweep.toml ", "design-space --")
 
 
 def load_generator():

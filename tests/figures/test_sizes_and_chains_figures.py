@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from drawings import check_drawing
 
-from figures import full_error, sample_size
+from figures import full_error, sample_size, scaling
 
 _QUANTITIES = ("bound", "printed", "by_steps", "path_kl", "score", "discretization", "marginal_kl")
 _TERMS = ("marginal exact", "excess", "train", "generalization", "estimation", "coefficient bound")
@@ -55,8 +55,21 @@ def sizes():
     return pd.DataFrame(rows)
 
 
+def costs():
+    rows = []
+    for series in ("d = 1, N = 20", "d = 64, N = 100"):
+        rows += [("batch", series, x, 100.0 * x) for x in (1, 16, 64)]
+    rows += [(part, part, x, 50.0 * x) for part in ("devices", "workers") for x in (1, 2)]
+    rows += [("size", size, x, 1e-6 * x) for size in "dNnm" for x in (1, 10, 100)]
+    table = pd.DataFrame(rows, columns=["part", "series", "x", "value"]).assign(row="point")
+    exponents = pd.DataFrame({"part": "size", "series": list("dNnm"), "x": 1, "value": 1.0})
+    table = pd.concat([table, exponents.assign(row="exponent")], ignore_index=True)
+    return table.assign(low=0.5 * table["value"], high=1.5 * table["value"])
+
+
 @pytest.mark.parametrize(
-    ("name", "make", "panels"), [("full_error", chains, 9), ("sample_size", sizes, 6)]
+    ("name", "make", "panels"),
+    [("full_error", chains, 9), ("sample_size", sizes, 6), ("scaling", costs, 4)],
 )
 def test_figure_draws_every_panel_the_same_way_each_time(name, make, panels):
     figure = check_drawing(name, make, panels)
