@@ -20,7 +20,7 @@ from design_space.specification import Specification
 from design_space.sweeps.groups import WHOLE, Designs, Group
 from design_space.sweeps.measure import Measured, measured
 
-CACHE_BYTES = 1 << 20
+CACHE_BYTES = 1 << 22
 """On a CPU a batch is as many designs as keep the largest array within this much."""
 
 DEVICE_SHARE = 0.5
