@@ -4,7 +4,7 @@ import os
 
 from jaxtyping import install_import_hook
 
-os.environ["DESIGN_SPACE_CACHE"] = "off"  # tests compile for themselves
+os.environ["DESIGN_SPACE_CACHE"] = "off"  # not the user's; `pytest_configure` chooses one
 
 _hook = install_import_hook(["design_space"], "beartype.beartype")
 _hook.__enter__()  # before the first import of the package, for the whole session
@@ -24,6 +24,19 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("house")
+
+
+def pytest_configure(config):
+    """What is compiled is shared by the workers and kept for the next run, below .pytest_cache.
+
+    A program's key is a hash of its code after tracing, of JAX and of the flags, so that a changed
+    source is compiled anew. JAX does not write an entry at once: a worker that reads half of one is
+    warned, which pyproject.toml lets pass, and compiles for itself.
+    """
+    if config.pluginmanager.hasplugin("cacheprovider"):
+        jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
 
 MOST_MAPS = 25_000
 """Memory maps of a process from which on the programs of earlier test files are let go."""
