@@ -210,12 +210,23 @@ def bench(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object and nothing else.")
     ] = False,
+    compare: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What --json wrote: show drift; exit status 1 if worse."),
+    ] = None,
+    factor: Annotated[float, typer.Option(help="A ratio that changed by more has drifted.")] = 1.3,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help='A row, or a pattern ("gaussian-*"). Repeatable.'),
+    ] = None,
 ) -> None:
-    """The benchmark table of this machine."""
+    """The benchmark table of this machine: every task beside its floor."""
     prepare_jax()
-    from design_space.commands.bench import run
+    from design_space.commands.bench.command import bench as run
 
-    run(as_json=as_json)
+    status = run(as_json, compare, factor, only or ())
+    if status:
+        raise typer.Exit(status)
 
 
 if __name__ == "__main__":
