@@ -11,6 +11,7 @@ import itertools
 import os
 import pkgutil
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -166,7 +167,7 @@ def fingerprint(statement, families):
 
 @functools.cache
 def baseline(name):
-    """The fingerprint of a statement as the code stands, and the bounds that it calls."""
+    """The fingerprint of a statement as the code stands, the bounds that it calls, its seconds."""
     found = profiled(name)
     if not found[1] and name not in OWN_LAWS:
         forget(everything=False)  # another statement has kept what the two share
@@ -184,13 +185,14 @@ def profiled(name):
 
     for family in SMALL.values():
         family()
-    before = sys.getprofile()
+    before, start = sys.getprofile(), time.process_time()
     sys.setprofile(note)
     try:
         numbers = fingerprint(STATEMENTS[name], SMALL)
     finally:
         sys.setprofile(before)
-    return numbers, {function for function in bounds() if function.__code__ in called}
+    seconds = time.process_time() - start
+    return numbers, {function for function in bounds() if function.__code__ in called}, seconds
 
 
 def notices(name, families):
@@ -209,8 +211,11 @@ def on_training(function):
 
 
 def statements_of(function):
+    """Those that call a bound, the cheapest first: a mutant is done with once one notices it."""
     near = [name for name in STATEMENTS if (name in TRAINING) == on_training(function)]
-    return [name for name in near if function in baseline(name)[1]]
+    return sorted(
+        (name for name in near if function in baseline(name)[1]), key=lambda n: baseline(n)[2]
+    )
 
 
 def survivors(function, chosen, names, fresh_families=False):
