@@ -22,7 +22,16 @@ from design_space.commands.bench import (
 )
 from design_space.commands.bench import numpy_forms as forms
 from design_space.commands.bench.registry import FAMILIES, NAMES, chosen
-from design_space.commands.bench.timing import Family, Line, Row, Target, Work, in_turn, measure
+from design_space.commands.bench.timing import (
+    Family,
+    Line,
+    Row,
+    Target,
+    Times,
+    Work,
+    in_turn,
+    measure,
+)
 from design_space.scores.relu_network import relu_network
 from design_space.sweeps.content import compute
 from design_space.sweeps.plan import plan
@@ -69,7 +78,12 @@ class TestTiming:
         clock = map(float, range(100))  # each run takes one second
         monkeypatch.setattr("time.perf_counter", lambda: next(clock))
         found = in_turn({"part": Work("", lambda: None, share=0.25)}, 3)["part"]
-        assert found == (4.0, 1, 3)
+        assert found == ((4.0, 4.0, 4.0), 1.0)
+
+    def test_a_ratio_is_of_times_in_one_round(self):
+        """Load in one round falls on both works, and leaves the ratio as it is."""
+        ours, floor = Times((2.0, 20.0, 2.0, 9.0), None), Times((1.0, 10.0, 1.0, 1.0), None)
+        assert (ours.ratio(floor), ours.seconds, floor.seconds) == (2.0, 5.5, 1.0)
 
     def test_what_comes_before_is_not_timed(self, monkeypatch):
         clock = [0.0]
@@ -132,7 +146,7 @@ class TestRegistry:
         assert {row.name for row in rows} <= {each.name for each in family.lines}
         for row in rows:
             assert row.seconds > 0
-            assert row.ratio == row.seconds / row.floor_seconds
+            np.testing.assert_allclose(row.ratio, row.seconds / row.floor_seconds)  # one round
             assert row.first_seconds is not None
 
     def test_the_help_runs(self, tmp_path):
@@ -148,7 +162,7 @@ class TestRegistry:
         assert new.ratio > 1  # computing takes longer than finding everything there
         assert again.task.endswith("everything up to date")
         assert (tmp_path / "results-0" / "bell_weighting").is_dir()
-        assert len(list(tmp_path.iterdir())) == 1
+        assert len(list(tmp_path.iterdir())) == family.rounds
 
 
 class TestNumpyForms:

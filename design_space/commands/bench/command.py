@@ -36,7 +36,10 @@ def machine() -> dict[str, Any]:
 
 @contextmanager
 def _nothing_compiled_before() -> Iterator[None]:
-    """A first call is to show compilation, not what an earlier process left in a folder."""
+    """A first call is to show compilation, not what an earlier process left in a folder.
+
+    JAX looks at this setting once, when it compiles for the first time.
+    """
     before = jax.config.values["jax_enable_compilation_cache"]
     jax.config.update("jax_enable_compilation_cache", False)
     try:
@@ -52,7 +55,7 @@ def measured(wanted: Collection[str]) -> list[Row]:
       wanted: names of rows. One that this machine cannot do is left out.
     """
     found: list[Row] = []
-    with _ERR.status("timing") as status, _nothing_compiled_before():
+    with _ERR.status("timing") as status:
         for name, family in FAMILIES.items():
             own = {line.name for line in family.lines} & set(wanted)
             size = family.sizes(jax.default_backend())
@@ -89,8 +92,9 @@ def bench(
     wanted = chosen(only)
     check_factor(factor)
     then = None if compare is None else read(compare)
-    speeds = rates.rates(rates.sizes(jax.default_backend()))
-    rows = measured(wanted)
+    with _nothing_compiled_before():
+        speeds = rates.rates(rates.sizes(jax.default_backend()))
+        rows = measured(wanted)
     if not rows:
         domain = "a row that this machine can measure"
         raise refusal("only", list(only), domain, "choose another, or install what it needs")

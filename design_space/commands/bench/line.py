@@ -157,13 +157,12 @@ DENSITY = Family(
     lambda platform: DensitySize(100),
     DensitySize(4, sigma_min=0.5, sigma_max=5.0, points=512),
     (Line("mixture-density", "density", "dense", Target("seconds", 2.0)),),
-    rounds=3,
 )
 
 LONG_DENSITY = DENSITY._replace(
     sizes=lambda platform: DensitySize(500),
     lines=(Line("mixture-density-500", "density", "dense", Target("seconds", 10.0)),),
-    rounds=1,
+    rounds=3,
 )
 
 PARTICLES = Family(

@@ -101,6 +101,6 @@ REPRODUCE = Family(
         Line("reproduce", "new", "again"),
         Line("reproduce-again", "again", "libraries"),
     ),
-    rounds=1,
+    rounds=2,
     warm=False,
 )

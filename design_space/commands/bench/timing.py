@@ -85,14 +85,26 @@ class Times(NamedTuple):
     """How long a work took.
 
     Attributes:
-      seconds: median over the rounds, of the whole.
+      rounds: seconds of the whole in each round.
       first: seconds of the first call as it stands, compilation included; None if all count alike.
-      repeats: number of rounds.
     """
 
-    seconds: float
+    rounds: tuple[float, ...]
     first: float | None
-    repeats: int
+
+    @property
+    def seconds(self) -> float:
+        """The median over the rounds."""
+        return statistics.median(self.rounds)
+
+    def ratio(self, floor: "Times") -> float:
+        """The median over the rounds of this work's time over another's in the same round.
+
+        Args:
+          floor: times of a work that took turns with this one.
+        """
+        pairs = zip(self.rounds, floor.rounds, strict=True)
+        return statistics.median(own / bare for own, bare in pairs)
 
 
 class Row(NamedTuple):
@@ -105,7 +117,8 @@ class Row(NamedTuple):
       first_seconds: time of its first call, compilation included, or None.
       floor: what it is measured by, in words.
       floor_seconds: median time of that.
-      ratio: seconds over floor_seconds.
+      ratio: of the two times in one round; the median over the rounds, which a load that comes and
+        goes between rounds leaves as it is.
       target: what is asked of it, or None.
       repeats: how often each was timed.
       rate: how many a second, or None.
@@ -162,9 +175,7 @@ def in_turn(works: Mapping[str, Work], rounds: int, warm: bool = True) -> dict[s
     for _ in range(rounds):
         for key, work in works.items():
             times[key].append(_once(work) / work.share)
-    return {
-        key: Times(statistics.median(found), first[key], rounds) for key, found in times.items()
-    }
+    return {key: Times(tuple(found), first[key]) for key, found in times.items()}
 
 
 def measure(
@@ -213,9 +224,9 @@ def row(line: Line, works: Mapping[str, Work], times: Mapping[str, Times]) -> Ro
         ours.first,
         floor.what,
         bare.seconds,
-        ours.seconds / bare.seconds,
+        ours.ratio(bare),
         line.target,
-        ours.repeats,
+        len(ours.rounds),
         rate,
         unit,
         task.size,
