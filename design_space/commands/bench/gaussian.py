@@ -1,6 +1,5 @@
 """Exact errors of many Gaussian designs: the sweep engine beside its program, and NumPy."""
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -144,22 +143,16 @@ def prepare(size: Size, folder: Path) -> dict[str, Work]:
       folder: not used; nothing is written.
     """
     manifest = plan(specification(size), folder, piece=size.designs)
-    designs, batches = opened(manifest)
-
-    @functools.cache
-    def given() -> dict[str, np.ndarray]:
-        rows = np.arange(batches.program(0).size) % size.designs
-        values = designs.values(designs.groups[0], rows)
-        return {name: values[name] for name in designs.moving}
-
-    def program() -> dict[str, Array]:
-        return batches.program(0).run(given())
-
+    batches, rows = opened(manifest).batches, np.arange(size.designs)
     what = f"{size.designs:,} Gaussian designs, N = {size.steps}, {size.dim} eigenvalues"
     amount = (size.designs, "designs")
     return {
         "piece": Work(f"{what}: a piece of a sweep", lambda: compute(manifest, 0), amount=amount),
-        "program": Work("its compiled program alone", program, amount=amount),
+        "program": Work(
+            f"{what}: the compiled program of the sweep alone, numbers in and numbers out",
+            lambda: batches.together(0, rows).numbers,
+            amount=amount,
+        ),
         "errors": Work(
             f"{what}: E_I, E_D and marginal KL by one vmapped call",
             vectorized(eigenvalues(size), levels(size)),
