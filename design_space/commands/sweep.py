@@ -1,11 +1,14 @@
 """`design-space sweep`: a product of designs -> a table in a directory, resumed after anything."""
 
 import json
+import os
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.progress import (
@@ -22,7 +25,11 @@ from design_space.sweeps.estimate import Cost, cost
 from design_space.sweeps.plan import PIECE
 from design_space.sweeps.reading import read_sweep, table_digest
 from design_space.sweeps.run import Planned, free_bytes, planned, run
+from design_space.sweeps.store import PIECES, pieces_in
 from design_space.tables import overridden, read_toml
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 
 _ERR = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -58,6 +65,40 @@ def sweep(
       ValueError: if anything is wrong with the sweep, the directory or the cluster.
       OSError: if a file cannot be read or written, or the cluster cannot be reached.
     """
+    words = {"resume": resume, "cluster": cluster, "dry_run": dry_run, "as_json": as_json}
+    try:
+        _sweep(spec, out, overrides, **words, seed=seed, samples=samples, piece=piece)
+    except KeyboardInterrupt:
+        _leave(out)
+
+
+def _leave(out: Path) -> NoReturn:
+    """Ends the process after Ctrl-C, at once: pieces that are under way in threads are let go."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    kept = len({number for number, _ in pieces_in(out / PIECES)})
+    _ERR.print(
+        f"interrupted: {kept:,} pieces are kept in {out}; run the same command with --resume "
+        "to go on",
+        markup=False,
+    )
+    sys.stdout.flush()
+    os._exit(INTERRUPTED)
+
+
+def _sweep(
+    spec: Path,
+    out: Path,
+    overrides: Sequence[str],
+    *,
+    resume: bool,
+    cluster: str | None,
+    dry_run: bool,
+    as_json: bool,
+    seed: int,
+    samples: int,
+    piece: int,
+) -> None:
+    """The command without its end by Ctrl-C."""
     start = time.perf_counter()
     settings = {"seed": seed, "draws": samples, "piece": piece}
     made = planned(overridden(read_toml(spec), overrides), spec.parent, out, **settings)
@@ -146,7 +187,7 @@ def _costs(expected: Cost, cluster: str | None, free: int) -> list[str]:
     where = "" if cluster is None else " on this machine alone"
     return [
         f"about {_time(expected.seconds)}{where}, {_time(expected.compilation)} of it compilation; "
-        f"programs take {expected.device_bytes / 1e6:,.0f} MB",
+        f"programs take {expected.device_bytes / 1e6:,.1f} MB",
         f"table of at most {expected.disk_bytes / 1e6:,.1f} MB, {free / 1e9:,.1f} GB are free",
     ]
 

@@ -51,9 +51,12 @@ class Condition:
         self._text = text
         try:
             self._tree = ast.parse(text.strip(), mode="eval").body
-            self.names = tuple(sorted(self._names(self._tree)))
-        except (SyntaxError, RecursionError, MemoryError) as error:
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise self._refused("correct it") from error
+        try:
+            self.names = tuple(sorted(self._names(self._tree)))
+        except RecursionError as error:
+            raise self._refused("shorten it") from error
 
     def _refused(self, remedy: str) -> ValueError:
         return checks.refusal("sweep.where", self._text, _DOMAIN, remedy)

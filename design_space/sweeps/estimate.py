@@ -103,9 +103,9 @@ def _program(manifest: Mapping[str, Any], found: Opened, number: int) -> _Timed:
     rows = np.arange(program.size) % group.size
     values = designs.values(group, rows)
     given = {name: values[name] for name in designs.moving}
-    jax.block_until_ready(program.run(given))
+    jax.block_until_ready(program.run(given, program.size))
     start = time.perf_counter()
-    jax.block_until_ready(program.run(given))
+    jax.block_until_ready(program.run(given, program.size))
     each = (time.perf_counter() - start) / program.size
     piece = max(entry["designs"] for entry in manifest["pieces"] if entry["group"] == number)
     share = max(piece, program.size) / len(jax.local_devices())

@@ -54,4 +54,4 @@ def local(
                     raise RuntimeError(text) from error
                 yield piece, content
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)  # what failed is told at once

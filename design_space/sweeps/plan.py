@@ -34,7 +34,7 @@ PIECE = 1 << 16
 MOST_COMBINATIONS = 10_000_000_000
 """More are not looked at, even where conditions leave few of them."""
 
-_TRIED = 64
+_TRIED = 128
 
 FEW = 8
 """Designs of a piece that are evaluated one at a time: a kill loses a piece in flight."""

@@ -23,6 +23,9 @@ from design_space.sweeps.measure import Measured, measured
 CACHE_BYTES = 1 << 22
 """On a CPU a batch is as many designs as keep the largest array within this much."""
 
+MOST_AT_A_TIME = 256
+"""On a CPU a batch is no larger: small groups are padded to whole batches."""
+
 DEVICE_SHARE = 0.5
 """Part of a device's free memory that a program may take."""
 
@@ -133,7 +136,8 @@ class Compiled(NamedTuple):
     """A compiled program.
 
     Attributes:
-      run: numbers of `size` designs, by field -> columns, shape [size, rows].
+      run: numbers of `size` designs by field, and how many of them count -> columns, shape
+        [size, rows], which hold anything where designs do not count.
       size: how many designs it takes.
       batch: how many it works on at a time, on each device.
       temporaries: bytes that a batch takes on each device while it is worked on.
@@ -141,7 +145,7 @@ class Compiled(NamedTuple):
       methods: quantity -> its method in each row.
     """
 
-    run: Callable[[dict[str, np.ndarray]], dict[str, Array]]
+    run: Callable[[dict[str, np.ndarray], int], dict[str, Array]]
     size: int
     batch: int
     temporaries: int
@@ -164,13 +168,12 @@ def compiled(traced: Traced, designs: Designs, group: Group, most: int) -> Compi
     devices = jax.local_devices()
     wanted = max(1, min(most, group.size))
     if devices[0].platform == "cpu":
-        batch = _power(max(1, CACHE_BYTES // max(1, traced.largest)))
+        batch = min(MOST_AT_A_TIME, _power(max(1, CACHE_BYTES // max(1, traced.largest))))
     else:
-        batch = _power(-(-wanted // len(devices)))
-    batch = min(batch, _power(2 * wanted - 1))
+        batch = _power(2 * -(-wanted // len(devices)) - 1)
     while True:
         share = batch * len(devices)
-        size = -(-wanted // share) * share
+        size = max(2, -(-wanted // share)) * share  # slices of a whole array would be left out
         run, temporaries, kept = _compile(traced, designs, group, size, batch)
         if batch == 1 or temporaries + kept <= _free(devices[0]):
             each = kept * len(devices) / size
@@ -201,10 +204,11 @@ def _compile(
     mesh = jax.make_mesh((len(devices),), ("designs",), devices=devices)
     along = PartitionSpec("designs")
 
-    def rows(values: dict[str, Array]) -> dict[str, Array]:
-        return jax.lax.map(traced.row, values, batch_size=batch)
+    def rows(values: dict[str, Array], batches: Array) -> dict[str, Array]:
+        return _looped(traced.row, values, batch, batches)
 
-    whole = jax.shard_map(rows, mesh=mesh, in_specs=along, out_specs=along, check_vma=False)
+    specs = (along, PartitionSpec())
+    whole = jax.shard_map(rows, mesh=mesh, in_specs=specs, out_specs=along, check_vma=False)
     values = designs.values(group, np.zeros(1, dtype=int))
     sharding = NamedSharding(mesh, along)
     shapes = {
@@ -213,15 +217,40 @@ def _compile(
         )
         for name in designs.moving
     }
-    program = jax.jit(whole).lower(shapes).compile()
+    whole_number = jax.ShapeDtypeStruct(
+        (), jnp.int64, sharding=NamedSharding(mesh, PartitionSpec())
+    )
+    program = jax.jit(whole).lower(shapes, whole_number).compile()
     used = program.memory_analysis()
     assert used is not None  # every backend of ours tells
     kept = used.output_size_in_bytes + used.argument_size_in_bytes
 
-    def run(given: dict[str, np.ndarray]) -> dict[str, Array]:
-        return program({name: jax.device_put(x, sharding) for name, x in given.items()})
+    def run(given: dict[str, np.ndarray], rows: int) -> dict[str, Array]:
+        most = min(rows, size // len(devices))  # the first device's, which has the most
+        batches = jax.device_put(np.int64(-(-most // batch)), whole_number.sharding)
+        placed = {name: jax.device_put(x, sharding) for name, x in given.items()}
+        return program(placed, batches)
 
     return run, used.temp_size_in_bytes, kept
+
+
+def _looped(row: Callable, values: dict[str, Array], batch: int, batches: Array) -> dict:
+    """Maps a function over the rows of arrays, `batch` at a time.
+
+    How many batches there are is not known when it is compiled: a loop that runs once would become
+    another program, with other roundings.
+    """
+    size = len(next(iter(values.values())))
+    one = jax.eval_shape(row, {name: x[0] for name, x in values.items()})
+    found = {name: jnp.zeros((size, *out.shape), out.dtype) for name, out in one.items()}
+
+    def step(i: Array, found: dict[str, Array]) -> dict[str, Array]:
+        own = {n: jax.lax.dynamic_slice_in_dim(x, i * batch, batch) for n, x in values.items()}
+        new = jax.vmap(row)(own)
+        put = jax.lax.dynamic_update_slice_in_dim
+        return {name: put(found[name], new[name], i * batch, 0) for name in found}
+
+    return jax.lax.fori_loop(0, batches, step, found)
 
 
 class Batches:
@@ -264,6 +293,6 @@ class Batches:
         program, group = self.program(number), self._designs.groups[number]
         padded = np.concatenate([rows, np.full(program.size - len(rows), rows[-1])])
         values = self._designs.values(group, padded)
-        found = program.run({name: values[name] for name in self._designs.moving})
+        found = program.run({name: values[name] for name in self._designs.moving}, len(rows))
         numbers = {name: np.asarray(column)[: len(rows)] for name, column in found.items()}
         return Measured(numbers, program.methods, ())
