@@ -18,7 +18,7 @@ def product(text):
 def one(text):
     """The values of the only field."""
     ((_, _, values),) = product(text).fields()
-    return values
+    return np.asarray(values)
 
 
 def test_the_first_axis_of_a_product_is_slowest():
@@ -99,8 +99,8 @@ class TestRanges:
             planned(GAUSSIAN, "schedule.steps = {from = 1, to = 2, count = 3}")
 
     def test_of_seeds(self):
-        assert one("training.seed = {seeds = 3}") == [0, 1, 2]
-        assert one('"training.seed" = {seeds = 3, first = 7}') == [7, 8, 9]
+        assert one("training.seed = {seeds = 3}").tolist() == [0, 1, 2]
+        assert one('"training.seed" = {seeds = 3, first = 7}').tolist() == [7, 8, 9]
 
 
 EDM = '"schedule.kind" = ["edm"]\n'

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from sweep_designs import GAUSSIAN, MIXTURE, SCHEDULE, TRAINED, frame, planned, tables, whole
+from sweep_designs import GAUSSIAN, MIXTURE, TRAINED, frame, planned, tables, whole
 
 import design_space as ds
 from design_space.pipeline import evaluate_training
@@ -100,15 +100,17 @@ def single_training(row, steps, rate="auto", samples=10):
 def check_training(row, expected, i):
     check_row(row, expected.budgets[i], errors=False)
     assert row["step"] == expected.steps[i]
-    close = {"rel": 1e-10, "abs": 1e-12}  # differences of the loss
-    assert row["loss"] == pytest.approx(float(expected.losses[i]), **close)
+
+    def close(value):
+        return pytest.approx(float(value), rel=1e-10, abs=1e-12)  # differences of the loss
+
+    assert row["loss"] == close(expected.losses[i])
     assert row["learning_rate"] == pytest.approx(float(expected.learning_rate), rel=RTOL)
     assert row["stability_limit"] == pytest.approx(float(expected.stability_limit), rel=RTOL)
-    assert row["excess"] == pytest.approx(float(expected.excesses[i].value), **close)
+    assert row["excess"] == close(expected.excesses[i].value)
     terms = {"train": "eps_train", "generalization": "eps_n", "estimation": "eps_est"}
     for attribute, name in (terms | {"approximation": "eps_approx"}).items():
-        value = float(getattr(expected.terms[i], attribute).value)
-        assert row[name] == pytest.approx(value, **close)
+        assert row[name] == close(getattr(expected.terms[i], attribute).value)
 
 
 def test_trained_scores_have_a_row_for_each_budget():
@@ -231,7 +233,7 @@ def test_a_piece_says_where_it_comes_from():
 def test_words_are_columns_of_texts():
     found = frame(planned(GAUSSIAN, "schedule.steps = [1, 2]\n"))
     assert found["schedule.steps"].tolist() == [1, 2]
-    assert found["schedule.steps"].dtype == np.int64
+    assert str(found["schedule.steps"].dtype) == "int64"
     axes = "target = [{variances = [1, 2]}, {variances = [3, 4]}]\n"
-    assert frame(planned(GAUSSIAN, axes))["target"][0] == '{"variances": [1, 2]}'
-    assert SCHEDULE in GAUSSIAN
+    texts = frame(planned(GAUSSIAN, axes))["target"].tolist()
+    assert texts == ['{"variances": [1, 2]}', '{"variances": [3, 4]}']
