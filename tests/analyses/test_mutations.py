@@ -105,6 +105,9 @@ TRAINING_BOUNDS = (
 )
 """The modules of their bounds."""
 
+pytestmark = pytest.mark.xdist_group("mutations")
+"""One worker, with --dist=loadgroup: baselines take minutes, and hold for all mutants."""
+
 LONG = pytest.mark.skipif(
     "ALL_MUTANTS" not in os.environ, reason="half an hour: with ALL_MUTANTS=1 in the environment"
 )
