@@ -43,7 +43,8 @@ def killed(spec, out, cache, chance, words=()):
         await_pieces(out, len(before) + chance.randrange(1, 4), process)
         time.sleep(chance.uniform(0, 0.05))
     process.send_signal(signal.SIGKILL)
-    finished(process)
+    status, _, errors = finished(process)
+    assert status in (-signal.SIGKILL, 0), errors
     after = pieces(out)
     for name, file in before.items():
         assert after[name] == file  # it was not computed again
