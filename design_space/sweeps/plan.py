@@ -188,9 +188,9 @@ def check_room(needed: int, room: int, what: str) -> None:
       ValueError: with both sizes.
     """
     if needed > room:
-        domain = f"at most what is free, {room / 1e9:.3g} GB"
+        domain = f"at most what is free, {room / 1e6:,.1f} MB"
         remedy = "take fewer values or add a condition to sweep.where, or sweep into another disk"
-        raise checks.refusal(f"size of {what}", f"{needed / 1e9:.3g} GB", domain, remedy)
+        raise checks.refusal(f"size of {what}", f"{needed / 1e6:,.1f} MB", domain, remedy)
 
 
 def plan(
@@ -222,14 +222,8 @@ def plan(
     checks.count("seed", seed, least=0)
     checks.count("samples", draws, least=64)
     checks.count("piece", piece)
-    if "sweep" not in given:
-        remedy = 'add it, for instance with "schedule.steps" = [10, 20, 50]'
-        raise missing("sweep", "a table of axes", remedy)
-    specification = without_files(given, Path(folder))
+    specification = _checked(given, Path(folder))
     base = {name: table for name, table in specification.items() if name != "sweep"}
-    for name, table in base.items():
-        if not isinstance(table, Mapping):
-            raise checks.refusal(name, table, "a table", f"write [{name}] and its keys below it")
     designs = Designs(base, read_product(specification["sweep"]), Path("."))
     product = designs.product
     head = {
@@ -254,6 +248,18 @@ def plan(
         "groups": groups,
         "pieces": pieces,
     }
+
+
+def _checked(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The sections, all of them tables and `sweep` among them, with points in place of files."""
+    if "sweep" not in given:
+        remedy = 'add it, for instance with "schedule.steps" = [10, 20, 50]'
+        raise missing("sweep", "a table of axes", remedy)
+    specification = without_files(given, folder)
+    for name, table in specification.items():
+        if name != "sweep" and not isinstance(table, Mapping):
+            raise checks.refusal(name, table, "a table", f"write [{name}] and its keys below it")
+    return specification
 
 
 def _check_size(product: Product, bytes_each: int, room: int | None) -> None:

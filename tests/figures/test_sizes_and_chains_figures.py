@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from drawings import check_drawing
 
-from figures import full_error, sample_size, scaling
+from figures import full_error, sample_size
 
 _QUANTITIES = ("bound", "printed", "by_steps", "path_kl", "score", "discretization", "marginal_kl")
 _TERMS = ("marginal exact", "excess", "train", "generalization", "estimation", "coefficient bound")

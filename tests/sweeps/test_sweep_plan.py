@@ -174,7 +174,7 @@ def test_a_table_that_does_not_fit_on_the_disk_is_refused_before_it_is_planned(
 ):
     free(monkeypatch, 10**9)
     axes = HUGE.replace("3000", "1000")
-    with pytest.raises(ValueError, match=r"1,000,000,000 combinations = .* GB.*is free, 1 GB"):
+    with pytest.raises(ValueError, match=r"1,000,000,000 combinations = .* MB.*free, 1,000.0 MB"):
         run.planned(given(GAUSSIAN, axes), ".", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
