@@ -30,6 +30,7 @@ from design_space.scores.model import AbstractModel
 from design_space.specification import Specification
 from design_space.targets.base import AbstractTarget
 from design_space.trained_evaluation import TrainedEvaluation
+from design_space.training.memory import check_draws
 from design_space.training.objective import DenoisingData, denoising_data
 from design_space.training.population import (
     PopulationSolvable,
@@ -79,8 +80,9 @@ def training_data(
 
     Raises:
       ValueError: if a number is out of its domain.
+      MemoryError: if they do not fit into memory.
     """
-    checks.count("samples", samples)
+    check_draws(checks.count("samples", samples), schedule.steps, target.dim)
     key = jax.random.key(checks.seed("seed", seed))
     points = target.sample(named_key(key, "training points"), samples)
     return denoising_data(points, schedule, weighting, named_key(key, "training noise"), dtype)

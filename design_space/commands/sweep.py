@@ -77,7 +77,7 @@ def _leave(out: Path) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     kept = len({number for number, _ in pieces_in(out / PIECES)})
     _ERR.print(
-        f"interrupted: {kept:,} pieces are kept in {out}; run the same command with --resume "
+        f"interrupted: {_count(kept, 'piece')} kept in {out}; run the same command with --resume "
         "to go on",
         markup=False,
     )
@@ -173,7 +173,7 @@ def described(sweep: Planned) -> list[str]:
     lines = [f"{manifest['designs']:,} designs of {manifest['combinations']:,} combinations"]
     if manifest["rows"] != manifest["designs"]:
         lines[0] += f", {manifest['rows']:,} rows"
-    lines[0] += f"; {len(groups)} programs, {len(pieces):,} pieces"
+    lines[0] += f"; {_count(len(groups), 'program')}, {_count(len(pieces), 'piece')}"
     single = sum(group["designs"] for group in groups if group["how"] != TOGETHER)
     if single:
         lines.append(
@@ -190,6 +190,11 @@ def _costs(expected: Cost, cluster: str | None, free: int) -> list[str]:
         f"programs take {expected.device_bytes / 1e6:,.1f} MB",
         f"table of at most {expected.disk_bytes / 1e6:,.1f} MB, {free / 1e9:,.1f} GB are free",
     ]
+
+
+def _count(number: int, what: str) -> str:
+    """A number of things."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _time(seconds: float) -> str:
@@ -223,12 +228,13 @@ def _outcome(out: Path) -> dict[str, Any]:
 
 def _summary(about: dict[str, Any], sweep: Planned) -> list[str]:
     pieces = len(sweep.manifest["pieces"])
-    lines = [f"{about['computed']:,} of {pieces:,} pieces computed, {_time(about['seconds'])}"]
+    whole = f"{about['computed']:,} of {_count(pieces, 'piece')} computed"
+    lines = [f"{whole}, {_time(about['seconds'])}"]
     if about["incomplete"]:
         first = about["first"]
         lines.append(
-            f"{about['incomplete']:,} rows miss a number; the reason of design {first['design']}: "
-            + first["reason"]
+            f"{_count(about['incomplete'], 'row')} without a number; the reason of design "
+            f"{first['design']}: " + first["reason"]
         )
     lines.append(f"{sweep.out}: {about['rows']:,} rows, sha256 {about['sha256'][:16]}")
     return lines

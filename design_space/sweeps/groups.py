@@ -242,6 +242,16 @@ class Designs:
             kept &= condition.holds(own)
         return rows[kept]
 
+    def counts(self, places: Sequence[int]) -> bool:
+        """Whether the design with these positions on the axes fulfils all conditions."""
+        fixed = {
+            name: plain(values[places[number]])
+            for number, name, values in self.product.fields()
+            if name not in self.moving
+        }
+        alone = Group(fixed, tuple(np.asarray([place]) for place in places))
+        return len(self.counting(alone, 0, 1)) == 1
+
     def _field(
         self, group: Group, rows: np.ndarray, name: str, fields: Mapping[str, np.ndarray]
     ) -> Any:

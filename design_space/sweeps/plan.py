@@ -88,7 +88,7 @@ def check_values(designs: Designs) -> None:
 
     Each value is tried with the first, the middle and the last values of the other axes, then with
     single values of another axis; a value that goes with some others only is left to the designs,
-    which get a row with the reason.
+    which get a row with the reason. A value that the conditions leave no design is never refused.
 
     Raises:
       ValueError: the refusal of such a design.
@@ -117,16 +117,16 @@ def _listed(axis: Any) -> bool:
 
 
 def _some_exists(designs: Designs, trials: Iterator[list[int]]) -> None:
-    """Refuses if none of the designs exists, with what is wrong with the first."""
+    """Refuses if none of the designs exists, with what is wrong with the first that counts."""
     first = None
     for places in trials:
         try:
             Specification.parse(document_of(designs.base, designs.product, places), designs.folder)
             return
         except ValueError as error:
-            first = first or error
-    assert first is not None
-    raise ValueError(f"sweep: no design with one of its values exists: {first}") from first
+            first = first or (error if designs.counts(places) else None)
+    if first is not None:
+        raise ValueError(f"sweep: no design with one of its values exists: {first}") from first
 
 
 def bound_names(trains: bool) -> list[str]:

@@ -87,7 +87,7 @@ def trace(designs: Designs, group: Group, seed: int, draws: int) -> Traced | Non
 
     try:
         closed, out = jax.make_jaxpr(row, return_shape=True)(shapes)
-    except (jax.errors.JAXTypeError, jax.errors.JAXIndexError, _OneAtATimeError, ValueError):
+    except _NOT_TOGETHER:
         return None
     structure = jax.tree.structure(out)
     run = jaxpr_as_fun(closed)
@@ -100,6 +100,16 @@ def trace(designs: Designs, group: Group, seed: int, draws: int) -> Traced | Non
 
 class _OneAtATimeError(Exception):
     """A design whose budget needs concrete numbers."""
+
+
+_NOT_TOGETHER = (
+    _OneAtATimeError,
+    jax.errors.JAXTypeError,
+    jax.errors.JAXIndexError,
+    ValueError,
+    MemoryError,
+)
+"""What tracing raises where designs go one at a time."""
 
 
 def _shape(name: str, design: Specification) -> jax.ShapeDtypeStruct:

@@ -13,6 +13,28 @@ _KEPT = 2
 """Each layer's values are held once forward and once backward."""
 
 
+def check_draws(samples: int, levels: int, dim: int, available: int | None = None) -> None:
+    """Refuses points and noise that do not fit, before they are drawn.
+
+    Args:
+      samples: number n of points.
+      levels: number N of noise levels.
+      dim: dimension d of the data.
+      available: bytes that may be used; asked of the device unless given.
+
+    Raises:
+      MemoryError: names the sizes.
+    """
+    available = available_bytes() if available is None else available
+    needed = 8 * samples * (levels + 1) * dim
+    if available is not None and needed > available:
+        raise MemoryError(
+            f"samples = {samples}: out of memory; that many points with noise at {levels} levels "
+            f"in dimension {dim} take {needed / GIB:.3g} GiB, {available / GIB:.3g} GiB are free; "
+            "take fewer samples or levels"
+        )
+
+
 def needed_bytes(model: AbstractModel, data: DenoisingData) -> int:
     """About how many bytes one run holds at its peak.
 

@@ -45,7 +45,7 @@ def test_a_dry_run_says_what_it_would_cost_and_writes_nothing(spec, out):
     result = invoke("sweep", spec, "--out", out, "--dry-run", "--piece", 7)
     assert result.exit_code == 0, result.output
     first, second, third = result.stdout.splitlines()
-    assert first == "20 designs of 20 combinations; 1 programs, 3 pieces"
+    assert first == "20 designs of 20 combinations; 1 program, 3 pieces"
     assert second.startswith("about ")
     assert "compilation" in second
     assert "MB" in second
@@ -100,8 +100,8 @@ def test_the_summary_counts_rows_without_a_number_and_gives_the_first_reason(spe
     spec.write_text(f"{GAUSSIAN}[sweep]\n{axes}")
     result = invoke("sweep", spec, "--out", out)
     assert result.exit_code == 0, result.output
-    assert "1 of 1 pieces computed" in result.stdout
-    expected = "1 rows miss a number; the reason of design 2: schedule.sigma_min = 60.0: must be"
+    assert "1 of 1 piece computed" in result.stdout
+    expected = "1 row without a number; the reason of design 2: schedule.sigma_min = 60.0: must be"
     assert expected in result.stdout
     assert "4 rows, sha256" in result.stdout
 

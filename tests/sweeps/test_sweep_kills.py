@@ -82,7 +82,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path, undisturbed):
     assert status == 130
     (line,) = errors.strip().splitlines()
     kept = len(pieces(out))
-    assert line.startswith(f"interrupted: {kept} pieces are kept in {out}; ")
+    assert line.startswith(f"interrupted: {kept} pieces kept in {out}; ")
     assert line.endswith("run the same command with --resume to go on")
     assert kept >= 3
     found = report(spec, out, "--resume", "--piece", 100, cache=cache)

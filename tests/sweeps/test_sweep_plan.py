@@ -208,3 +208,21 @@ def test_illegal_combinations_of_words_are_rows_with_reasons():
     assert found["path_kl"].notna().tolist() == [True, False]
     assert found["reason"].isna().tolist() == [True, False]
     assert "training.method = 'closed form'" in found["reason"][1]
+
+
+def test_a_value_that_the_conditions_leave_no_design_is_not_refused():
+    """Half of a square: the largest sigma_min goes with no sigma_max, and no design asks for it."""
+    levels = "[0.01, 0.1, 1.0, 10.0]"
+    axes = f"schedule.sigma_min = {levels}\nschedule.sigma_max = {levels}\n"
+    half = axes + 'where = ["schedule.sigma_min < schedule.sigma_max"]\n'
+    found = frame(planned(GAUSSIAN, half))
+    assert len(found) == 6
+    assert found["reason"].isna().all()
+    with pytest.raises(ValueError, match=r"sigma_min = 10.0: must be below"):
+        planned(GAUSSIAN, axes)
+
+
+def test_data_that_do_not_fit_into_memory_are_a_row_with_its_reason():
+    found = frame(planned(TRAINED, f"training.samples = [10, {10**12}]\n"))
+    assert found["reason"].isna().tolist() == [True, False]
+    assert "samples = 1000000000000: out of memory" in found["reason"].iloc[1]
