@@ -4,6 +4,7 @@ Times are those of the machine at hand, least and median of some repeats; what c
 growth, fitted as exponents.
 """
 
+import importlib.util
 import itertools
 import multiprocessing
 import os
@@ -222,6 +223,9 @@ def _unheard(message: str) -> None:
 
 def _workers(piece: Settings) -> Iterator[dict[str, Any]]:
     """Designs per second against the number of worker processes, in steady state."""
+    if importlib.util.find_spec("distributed") is None:
+        yield {"series": "workers", "row": "missing"}
+        return
     designs, each = piece["designs"], piece["pieces"]
     for count in piece["counts"]:
         total = each * (count + 1)
@@ -275,6 +279,9 @@ def finding(table: pd.DataFrame) -> str:
     shared = []
     for part in ("devices", "workers"):
         own = points[points["part"] == part]
+        if own.empty:
+            shared.append(f'{part} not measured: pip install "design-space[cluster]"')
+            continue
         ratio = own["value"].iloc[-1] / own["value"].iloc[0]
         shared.append(f"{own['x'].iloc[-1]:.0f} {part} {ratio:.2f} times the rate of one")
     return (

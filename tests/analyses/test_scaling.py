@@ -112,3 +112,12 @@ def test_devices_and_workers():
         table = scaling.compute_piece(piece)
         assert table["x"].tolist() == piece["counts"]
         assert np.all(table["value"] > 0)
+
+
+def test_without_dask_workers_are_not_measured(monkeypatch):
+    monkeypatch.setattr(scaling.importlib.util, "find_spec", lambda name: None)
+    table = scaling.compute_piece(scaling.pieces(TINY)[2])
+    assert table["row"].tolist() == ["missing"]
+    rates = [("batch", "d = 1, N = 20", 1, 10.0), ("devices", "devices", 1, 8.0)]
+    text = scaling.finding(pd.concat([made(rates, [("d", 1.0, 0.5)]), table], ignore_index=True))
+    assert "workers not measured" in text
