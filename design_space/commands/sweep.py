@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -72,6 +73,33 @@ def sweep(
         _leave(out)
 
 
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], None]]:
+    """Lets Ctrl-C raise at once, or at the next piece where a callback has swallowed it.
+
+    Yields:
+      What to call at every piece.
+    """
+    asked = threading.Event()
+
+    def interrupt(number: int, frame: object) -> None:
+        asked.set()
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # signals are the main one's
+        yield check
+        return
+    usual = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
 def _leave(out: Path) -> NoReturn:
     """Ends the process after Ctrl-C, at once: pieces that are under way in threads are let go."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -117,7 +145,12 @@ def _sweep(
     if dry_run:
         before(range(len(made.manifest["pieces"])))
     else:
-        with _bar(as_json) as progress:
+        with _interruptible() as check, _bar(as_json) as show:
+
+            def progress(done: int, total: int) -> None:
+                check()
+                show(done, total)
+
             options = {"resume": resume, "cluster": cluster}
             computed = run(made, _warn, **options, before=before, progress=progress)
         about |= _outcome(out) | {"computed": computed}

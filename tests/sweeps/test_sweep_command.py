@@ -1,9 +1,11 @@
 """`design-space sweep`: what it prints, writes and refuses."""
 
+import contextlib
 import errno
 import json
 import os
 import resource
+import signal
 
 import pytest
 from sweep_commands import finished, report, specification, started
@@ -11,6 +13,7 @@ from sweep_designs import GAUSSIAN, MIXTURE
 from typer.testing import CliRunner
 
 from design_space.cli import app
+from design_space.commands import sweep as command
 from design_space.sweeps.reading import read_sweep
 
 AXES = '[sweep]\n"schedule.rho" = {from = 1.0, to = 9.0, count = 20}\n'
@@ -165,3 +168,13 @@ def test_a_limit_on_the_size_of_files_is_told_and_the_sweep_goes_on(tmp_path):
     assert "run the same command with --resume" in " ".join(errors.split())
     found = report(spec, out, "--piece", 5000, "--resume", cache=cache)
     assert found["sha256"] == expected["sha256"]
+
+
+def test_ctrl_c_that_a_callback_swallowed_ends_the_sweep_at_the_next_piece():
+    with command._interruptible() as check:
+        check()
+        with contextlib.suppress(KeyboardInterrupt):  # as the interpreter does in a finalizer
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            check()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -73,7 +73,7 @@ def test_the_table_is_the_same_after_kills(tmp_path, undisturbed, kills):
 def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path, undisturbed):
     spec, cache, digest = undisturbed
     out = tmp_path / "out"
-    process = started(spec, out, "--piece", 100, cache=cache)
+    process = started(spec, out, "--piece", 40, cache=cache)
     await_pieces(out, 3, process)
     process.send_signal(signal.SIGINT)
     begin = time.monotonic()
@@ -85,7 +85,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path, undisturbed):
     assert line.startswith(f"interrupted: {kept} pieces kept in {out}; ")
     assert line.endswith("run the same command with --resume to go on")
     assert kept >= 3
-    found = report(spec, out, "--resume", "--piece", 100, cache=cache)
+    found = report(spec, out, "--resume", "--piece", 40, cache=cache)
     assert found["computed"] == found["pieces"] - kept
     assert found["sha256"] == digest
 
