@@ -21,9 +21,19 @@ def specification(folder, count):
     return path
 
 
-def started(spec, out, *words, cache, before=None, **more):
-    """The process; programs are compiled once per `cache`."""
-    command = [sys.executable, "-m", "design_space.cli", "sweep", str(spec), "--out", str(out)]
+LIMITED = (
+    "import os, resource, sys\n"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))\n"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[2:]])\n"
+)
+"""Runs Python with a limit on the size of files; a fork of a process with JAX could not."""
+
+
+def started(spec, out, *words, cache, most=None, **more):
+    """The process; programs are compiled once per `cache`, no file is larger than `most` bytes."""
+    limit = [] if most is None else ["-c", LIMITED, str(most)]
+    command = [sys.executable, *limit, "-m", "design_space.cli", "sweep", str(spec)]
+    command += ["--out", str(out)]
     environment = os.environ | {"DESIGN_SPACE_CACHE": str(cache)} | more
     return subprocess.Popen(
         [*command, *(str(word) for word in words)],
@@ -31,7 +41,6 @@ def started(spec, out, *words, cache, before=None, **more):
         stderr=subprocess.PIPE,
         text=True,
         env=environment,
-        preexec_fn=before,
     )
 
 

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import json
 import os
-import resource
 import signal
 
 import pytest
@@ -157,11 +156,7 @@ def test_a_limit_on_the_size_of_files_is_told_and_the_sweep_goes_on(tmp_path):
     """The system breaks the write of a piece off, as a full disk does."""
     spec, out, cache = specification(tmp_path, 200), tmp_path / "out", tmp_path / "cache"
     expected = report(spec, tmp_path / "whole", "--piece", 5000, cache=cache)
-
-    def limited():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
-
-    process = started(spec, out, "--piece", 5000, cache=cache, before=limited)
+    process = started(spec, out, "--piece", 5000, cache=cache, most=100_000)
     status, _, errors = finished(process)
     assert status == 2
     assert os.strerror(errno.EFBIG) in errors
