@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+import rich.progress
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    Progress,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -25,7 +25,7 @@ from design_space.sweeps.content import TOGETHER
 from design_space.sweeps.estimate import Cost, cost
 from design_space.sweeps.plan import PIECE
 from design_space.sweeps.reading import read_sweep, table_digest
-from design_space.sweeps.run import Planned, free_bytes, planned, run
+from design_space.sweeps.run import Planned, Progress, free_bytes, planned, run
 from design_space.sweeps.store import PIECES, pieces_in
 from design_space.tables import overridden, read_toml
 
@@ -74,11 +74,14 @@ def sweep(
 
 
 @contextmanager
-def _interruptible() -> Iterator[Callable[[], None]]:
+def _interruptible(show: Progress) -> Iterator[Progress]:
     """Lets Ctrl-C raise at once, or at the next piece where a callback has swallowed it.
 
+    Args:
+      show: told of every piece.
+
     Yields:
-      What to call at every piece.
+      What to tell of every piece instead.
     """
     asked = threading.Event()
 
@@ -86,16 +89,17 @@ def _interruptible() -> Iterator[Callable[[], None]]:
         asked.set()
         raise KeyboardInterrupt
 
-    def check() -> None:
+    def told(done: int, total: int) -> None:
         if asked.is_set():
             raise KeyboardInterrupt
+        show(done, total)
 
     if threading.current_thread() is not threading.main_thread():  # signals are the main one's
-        yield check
+        yield told
         return
     usual = signal.signal(signal.SIGINT, interrupt)
     try:
-        yield check
+        yield told
     finally:
         signal.signal(signal.SIGINT, usual)
 
@@ -145,12 +149,7 @@ def _sweep(
     if dry_run:
         before(range(len(made.manifest["pieces"])))
     else:
-        with _interruptible() as check, _bar(as_json) as show:
-
-            def progress(done: int, total: int) -> None:
-                check()
-                show(done, total)
-
+        with _bar(as_json) as show, _interruptible(show) as progress:
             options = {"resume": resume, "cluster": cluster}
             computed = run(made, _warn, **options, before=before, progress=progress)
         about |= _outcome(out) | {"computed": computed}
@@ -172,7 +171,7 @@ def _warn(message: str) -> None:
 
 
 @contextmanager
-def _bar(as_json: bool) -> Iterator[Callable[[int, int], None]]:
+def _bar(as_json: bool) -> Iterator[Progress]:
     """A bar of the rows on a terminal; nothing elsewhere."""
     console = _ERR if as_json else Console(highlight=False)
     if not console.is_terminal:
@@ -186,7 +185,7 @@ def _bar(as_json: bool) -> Iterator[Callable[[int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with rich.progress.Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("sweep", total=None, visible=False)
 
         def told(done: int, total: int) -> None:

@@ -75,7 +75,7 @@ def test_every_preset_is_legal(preset):
         assert piece["designs"] % piece["batch"] == 0
 
 
-@pytest.mark.parametrize("size", ["d", "N", "n", "m"])
+@pytest.mark.parametrize("size", ["d", "N", pytest.param("n", marks=pytest.mark.slow), "m"])
 def test_cost_against_a_size(size):
     piece = next(p for p in scaling.pieces(TINY) if p.get("size") == size)
     table = scaling.compute_piece(piece)

@@ -166,10 +166,12 @@ def test_a_limit_on_the_size_of_files_is_told_and_the_sweep_goes_on(tmp_path):
 
 
 def test_ctrl_c_that_a_callback_swallowed_ends_the_sweep_at_the_next_piece():
-    with command._interruptible() as check:
-        check()
+    told = []
+    with command._interruptible(lambda *rows: told.append(rows)) as progress:
+        progress(1, 2)
         with contextlib.suppress(KeyboardInterrupt):  # as the interpreter does in a finalizer
             signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            check()
+            progress(2, 2)
+    assert told == [(1, 2)]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
