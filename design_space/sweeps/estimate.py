@@ -12,7 +12,7 @@ from design_space.pipeline import evaluate_specification
 from design_space.sweeps.content import REFUSALS, TOGETHER, Opened, opened
 from design_space.sweeps.local import threads
 from design_space.sweeps.plan import row_bytes
-from design_space.sweeps.program import compiled, first_design, trace
+from design_space.sweeps.program import first_design
 
 MEASURED = 3
 """Groups that are timed; the others are taken to cost as much on average."""
@@ -87,29 +87,26 @@ def _timed(manifest: Mapping[str, Any], number: int) -> _Timed | None:
     """Times one group: its compilation, and one design."""
     found = opened(manifest)
     if _together(manifest, number):
-        return _program(manifest, found, number)
+        return _program(found, number)
     return _single(manifest, found, number)
 
 
-def _program(manifest: Mapping[str, Any], found: Opened, number: int) -> _Timed:
-    """Times the program of a group on a few batches."""
+def _program(found: Opened, number: int) -> _Timed:
+    """Times the program of a group, the one that the sweep will run, on a few batches."""
     designs, group = found.designs, found.designs.groups[number]
     start = time.perf_counter()
-    traced = trace(designs, group, manifest["seed"], manifest["draws"])
-    assert traced is not None  # the plan says that this group has a program
-    batch = compiled(traced, designs, group, 1).batch
-    program = compiled(traced, designs, group, _BATCHES * batch)
+    program = found.batches.program(number)
     compilation = time.perf_counter() - start
-    rows = np.arange(program.size) % group.size
-    values = designs.values(group, rows)
+    devices = len(jax.local_devices())
+    few = min(_BATCHES * program.batch, program.size // devices)  # on each device
+    values = designs.values(group, np.arange(program.size) % group.size)
     given = {name: values[name] for name in designs.moving}
-    jax.block_until_ready(program.run(given, program.size))
+    jax.block_until_ready(program.run(given, few))
     start = time.perf_counter()
-    jax.block_until_ready(program.run(given, program.size))
-    each = (time.perf_counter() - start) / program.size
-    piece = max(entry["designs"] for entry in manifest["pieces"] if entry["group"] == number)
-    share = max(piece, program.size) / len(jax.local_devices())
-    return _Timed(compilation / 2, each, program.temporaries + round(program.each * share))
+    jax.block_until_ready(program.run(given, few))
+    each = (time.perf_counter() - start) / (few * devices)
+    kept = program.each * program.size / devices
+    return _Timed(compilation, each, program.temporaries + round(kept))
 
 
 def _single(manifest: Mapping[str, Any], found: Opened, number: int) -> _Timed | None:
