@@ -11,8 +11,8 @@ import jax
 def threads() -> int:
     """Pieces that are under way at a time.
 
-    A program of ours keeps one core of a CPU busy; on a GPU the next piece is prepared, and the
-    last one written, while one is computed.
+    The next piece is prepared, and the last one encoded, while one is computed. On a CPU there are
+    as many as cores, which a single program does not fill.
     """
     devices = jax.local_devices()
     if devices[0].platform == "cpu" and len(devices) == 1:
