@@ -27,6 +27,7 @@ class Experiment:
       whole_parts: values of the column `part` whose rows the report shows all.
       workers: pieces computed at a time, in threads; more than one helps where most of the time
         goes into compilation.
+      alone: whether it measures times, which other analyses must not disturb.
     """
 
     name: str
@@ -38,3 +39,4 @@ class Experiment:
     finding: Callable[[pd.DataFrame], str]
     whole_parts: tuple[str, ...] = ()
     workers: int = 1
+    alone: bool = False

@@ -16,6 +16,8 @@ from analyses.network_chains import two_modes
 from design_space.arrays import Array, Key, named_key
 from design_space.errors.decomposition import LossDecomposition, loss_decomposition
 from design_space.errors.line import line_errors
+from design_space.errors.line_law import line_laws
+from design_space.sampling.steppers import PAPER
 from design_space.schedules.schedule import Schedule
 from design_space.scores.linear import random_features
 from design_space.scores.model import AbstractModel
@@ -130,6 +132,6 @@ def feature_marginal(
     """
     solution = found.solution
     model = solution.at(iteration, SAFE_SHARE * solution.stability_limit)
-    line, sigmas = Line.of(two_modes().components()), grid.backward_sigmas
-    kl = line_errors(line, model, sigmas, grid.backward_variance_steps).marginal_kl
+    line = Line.of(two_modes().components())
+    kl = line_errors(line, grid.backward_variances[-1], line_laws(model, grid, PAPER)).marginal_kl
     return float(kl.value), float(kl.error)

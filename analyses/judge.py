@@ -16,6 +16,7 @@ from analyses.statement import (
     OnDesigns,
     Statement,
     Verdict,
+    fell,
     observe_together,
 )
 
@@ -197,8 +198,11 @@ def _verdict(statement: Statement, outcomes: tuple[Outcome, ...]) -> Verdict:
         if statement.order:
             return "order only"
         return "holds with constant C" if statement.constant else "holds"
-    corrected = statement.corrected is not None and outcomes[1].holds
-    return "fails as printed; corrected form holds" if corrected else "fails"
+    if statement.corrected is None or not outcomes[1].holds:
+        return "fails"
+    if statement.registered:
+        return "not shown as registered; weaker form holds"
+    return "fails as printed; corrected form holds"
 
 
 def observed(claims: Sequence[Claim], families: Families) -> list[Observations]:
@@ -230,7 +234,7 @@ def judge(statement: Statement, families: Families) -> Judgement:
     for index, (claim, seen) in enumerate(zip(claims, observed(claims, families), strict=True)):
         fails = index >= first_broken
         if index == 0:
-            fails = statement.expected.startswith("fails")
+            fails = fell(statement.expected)
         outcomes.append(judge_claim(claim, not fails, seen))
     found = tuple(outcomes)
     seconds = time.perf_counter() - start

@@ -100,6 +100,7 @@ def finding(table: pd.DataFrame) -> str:
     counts = rows["verdict"].value_counts()
     parts = ", ".join(f"{count} {verdict!r}" for verdict, count in counts.items())
     failing = rows[rows["verdict"].str.startswith("fails")]["statement"].tolist()
+    short = rows[rows["verdict"].str.startswith("not shown")]["statement"].tolist()
     claims = table[table["part"] == "claim"]
     holds, expected = (claims[name].astype(bool) for name in ("holds", "expected"))
     differ = set(rows[rows["verdict"] != rows["expected_verdict"]]["statement"])
@@ -111,6 +112,7 @@ def finding(table: pd.DataFrame) -> str:
         f"{', '.join(failing)}. Of {len(broken)} claims that must fail (a wrong form, or an "
         f"assumption dropped) {int((~broken['holds'].astype(bool)).sum())} do."
     )
+    text += f" Not shown as registered: {', '.join(short)}." if short else ""
     return text + (f" Different from the record: {', '.join(sorted(differ))}." if differ else "")
 
 

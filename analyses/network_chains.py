@@ -12,8 +12,10 @@ import numpy as np
 
 from design_space.arrays import named_key
 from design_space.errors.line import line_errors
+from design_space.errors.line_law import line_laws
 from design_space.errors.score import score_errors
 from design_space.errors.training import level_excesses
+from design_space.sampling.steppers import PAPER
 from design_space.schedules.schedule import Schedule
 from design_space.scores.model import AbstractModel
 from design_space.scores.preconditioned import preconditioned
@@ -89,8 +91,8 @@ def _measured(
     found = (float(np.sum(steps.value)), float(np.sum(steps.error)), excess)
     if not marginal:
         return (*found, np.nan, np.nan)
-    line, sigmas = Line.of(target.components()), grid.backward_sigmas
-    kl = line_errors(line, model, sigmas, grid.backward_variance_steps).marginal_kl
+    line = Line.of(target.components())
+    kl = line_errors(line, grid.backward_variances[-1], line_laws(model, grid, PAPER)).marginal_kl
     return (*found, float(kl.value), float(kl.error))
 
 

@@ -333,4 +333,5 @@ EXPERIMENT = Experiment(
     pieces=pieces,
     compute=compute_piece,
     finding=finding,
+    alone=True,
 )

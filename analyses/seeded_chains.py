@@ -16,7 +16,7 @@ from scipy import special
 from analyses import chain
 from analyses.chain import Learner
 from design_space.arrays import Array, Float
-from design_space.errors.marginal import gaussian_law
+from design_space.errors.gaussian_marginal import gaussian_law
 from design_space.schedules.named import edm, song
 from design_space.schedules.schedule import Schedule
 from design_space.targets.gaussian import Gaussian

@@ -25,9 +25,20 @@ Verdict = Literal[
     "holds with constant C",
     "order only",
     "fails as printed; corrected form holds",
+    "not shown as registered; weaker form holds",
     "fails",
 ]
 """What the ledger can say of a statement."""
+
+
+def fell(verdict: Verdict) -> bool:
+    """Whether the printed form did not hold, or the registered one was not shown.
+
+    Args:
+      verdict: of the ledger.
+    """
+    return verdict.startswith(("fails", "not shown"))
+
 
 EQUAL = 1e-8
 """Relative difference up to which two sides are equal."""
@@ -211,6 +222,9 @@ class Statement:
       broken: claims with an assumption dropped, each of which must fail.
       constant: whether the statement is printed up to a constant.
       order: whether it is a statement about orders only.
+      registered: whether the source says it in words: the printed claim is then the form, with
+        settings, effect size and test, that was written down before the runs, and it counts as
+        shown where intervals exclude the contrary, else as not shown.
     """
 
     id: str
@@ -227,6 +241,7 @@ class Statement:
     broken: tuple[Claim, ...] = ()
     constant: bool = False
     order: bool = False
+    registered: bool = False
 
     def claims(self) -> tuple[Claim, ...]:
         """Every claim, the printed one first."""

@@ -96,6 +96,13 @@ def count(field: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
+def whole(field: str, value: Any) -> int:
+    """Checks that `value` is a whole number of either sign; it must be concrete."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
+        raise refusal(field, value, "a whole number", "give an integer")
+    return int(value)
+
+
 def seed(field: str, value: Any) -> Any:
     """Checks that `value` is a whole number of at least zero, which may be traced."""
     return count(field, value, least=0) if is_concrete(value) else value

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-OURS = ("design_space", "analyses", "figures")
-"""The packages of this distribution."""
+from design_space.commands.refusals import raised_by_us
 
 app = typer.Typer(
     name="design-space",
@@ -26,16 +25,6 @@ class Preset(StrEnum):
 
     quick = "quick"
     full = "full"
-
-
-def _raised_by_us(error: BaseException) -> bool:
-    """Says whether `error` was raised in this distribution, and not in a library below it."""
-    trace = error.__traceback__
-    name = ""
-    while trace is not None:
-        name = trace.tb_frame.f_globals.get("__name__", "")
-        trace = trace.tb_next
-    return name.partition(".")[0] in OURS
 
 
 def _readable(error: ValueError | OSError) -> str:
@@ -56,7 +45,7 @@ def refuses_bad_input(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **kwargs)
         except (ValueError, OSError) as error:
-            if isinstance(error, ValueError) and not _raised_by_us(error):
+            if isinstance(error, ValueError) and not raised_by_us(error):
                 raise
             typer.echo(f"design-space: {_readable(error)}", err=True)
             raise typer.Exit(2) from None
@@ -113,13 +102,20 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE.npz", help="Keep a simulated training here, and resume it."),
     ] = None,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="Also total variation, sliced W2, modes, moments.")
+    ] = False,
+    realism: Annotated[
+        bool, typer.Option("--realism", help="Also mass off the data, precision, recall, modes.")
+    ] = False,
 ) -> None:
     """One design -> its error budget, and the bounds beside it."""
     prepare_jax()
     from design_space.commands.evaluate import run
 
-    wanted = {"csv": csv, "latex": latex, "checkpoint": checkpoint}
-    run(spec, overrides or [], as_json=as_json, seed=seed, samples=samples, **wanted)
+    wanted: dict[str, Any] = {"csv": csv, "latex": latex, "checkpoint": checkpoint}
+    how: dict[str, Any] = {"as_json": as_json, "seed": seed, "samples": samples}
+    run(spec, overrides or [], metrics=metrics, realism=realism, **how, **wanted)
 
 
 @app.command()
@@ -160,12 +156,16 @@ def reproduce(
     gallery: Annotated[
         Path | None, typer.Option(help="Also put small PNG pictures of the figures here.")
     ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Analyses at a time; by default as many as there is room for."),
+    ] = None,
 ) -> None:
     """Analyses -> tables, figures and a report; what is up to date is not computed again."""
     prepare_jax()
     from design_space.commands.reproduce import reproduce as run
 
-    status = run(names or [], preset.value, out, quiet, gallery)
+    status = run(names or [], preset.value, out, quiet, gallery, jobs)
     if status:
         raise typer.Exit(status)
 
@@ -225,6 +225,33 @@ def bench(
     from design_space.commands.bench.command import bench as run
 
     status = run(as_json, compare, factor, only or ())
+    if status:
+        raise typer.Exit(status)
+
+
+@app.command()
+@refuses_bad_input
+def parity(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object and nothing else.")
+    ] = False,
+    markdown: Annotated[
+        Path | None,
+        typer.Option(metavar="PAGE.md", help="Also put the table between the marks of a page."),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help='A row, or a pattern ("azula-*"). Repeatable.'),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A library that is not installed is a failure.")
+    ] = False,
+) -> None:
+    """Grids and samplers beside public implementations; exit status 1 if one differs."""
+    prepare_jax()
+    from design_space.commands.parity.command import parity as run
+
+    status = run(as_json, markdown, only or (), strict)
     if status:
         raise typer.Exit(status)
 

@@ -12,6 +12,7 @@ from design_space.bounds.sampling import sampling_bounds
 from design_space.errors.budget import error_budget
 from design_space.numerics.estimate import Estimate
 from design_space.provenance import device, dtype, versions
+from design_space.sampling.steppers import Frozen, given_or_paper
 from design_space.schedules.schedule import Schedule
 from design_space.scores.base import AbstractScore
 from design_space.scores.exact import exact_score
@@ -33,7 +34,8 @@ class Evaluation(eqx.Module):
       w2: W2(p_{v_N}, q_N).
       discretization_steps: what each step adds to E_D, in the sampler's order, shape [steps].
       score_steps: what each step adds to E_S, in the sampler's order, shape [steps].
-      bounds: right-hand sides of the theory by statement id, in nats; nothing is judged here.
+      bounds: right-hand sides of the theory by statement id, in nats; nothing is judged here. For
+        another sampler than the paper's there are none.
       seed: seed of the Monte-Carlo entries, if any.
       samples: draws per noise level of the Monte-Carlo entries, if any.
     """
@@ -132,6 +134,7 @@ def evaluate(
     target: Any,
     schedule: Any,
     score: Any = None,
+    sampler: Any = None,
     *,
     seed: int = 0,
     samples: int = 4096,
@@ -139,12 +142,15 @@ def evaluate(
     """Evaluates one design: its error budget, and the bounds of the theory for it.
 
     KL_path = E_I + E_S + E_D exactly, for any data law and score, and KL(p_{v_N} | q_N) is at most
-    that. For Gaussian data and affine scores the whole function may be traced (jit, vmap).
+    that. The bounds are those of the paper's sampler and stand beside no other. For Gaussian data
+    and affine scores the whole function may be traced (jit, vmap).
 
     Args:
       target: the data law.
       schedule: the noise schedule.
       score: the score model; the exact score of the target unless given.
+      sampler: the sampler, for instance ds.FlowHeun(); the frozen-score sampler of the paper
+        unless given. Samplers without noise, or of several moves per step, have no path KL.
       seed: seed of what can only be sampled.
       samples: Monte-Carlo draws per noise level then, at least 64.
 
@@ -156,13 +162,17 @@ def evaluate(
         another kind, or the score has another shape or is not finite at some noise level.
     """
     _check_kinds(target, schedule, score)
+    sampler = given_or_paper(sampler)
     checks.count("seed", seed, least=0)
     float64(0.0)
     key: Key = jax.random.key(seed)
     score = exact_score(target) if score is None else score
-    budget = error_budget(target, schedule, score, key=key, samples=samples)
-    mismatches = 2 * budget.score_steps.value / schedule.backward_variance_steps
-    bounds = _bounds(target, schedule, mismatches, _mmse(target, schedule.backward_variances[:-1]))
+    budget = error_budget(target, schedule, score, key=key, samples=samples, stepper=sampler)
+    bounds: dict[str, Array] = {}
+    if isinstance(sampler, Frozen):
+        mismatches = 2 * budget.score_steps.value / schedule.backward_variance_steps
+        mmse = _mmse(target, schedule.backward_variances[:-1])
+        bounds = _bounds(target, schedule, mismatches, mmse)
     return Evaluation(
         budget.initialization,
         budget.discretization,

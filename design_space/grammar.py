@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from design_space import checks
+from design_space.optimal.step_variance import FORMS
 from design_space.readers import (
     Key,
     missing,
@@ -12,6 +13,10 @@ from design_space.readers import (
     read_array,
     read_count,
     read_flag,
+    read_label,
+    read_labels,
+    read_levels,
+    read_limit,
     read_name,
     read_nonnegative,
     read_number,
@@ -20,25 +25,20 @@ from design_space.readers import (
     read_rate,
     read_samples,
     read_seed,
+    read_share,
     read_steps,
     read_text,
 )
+from design_space.sampling.clock import VARIABLES
+from design_space.schedules.edm_table import IDDPM_FIRST
 from design_space.schedules.named import TIMES, VARIANCES
 from design_space.schedules.published import MAPS, TABLES
 from design_space.scores.model import DTYPES
+from design_space.scores.perceptron import ACTIVATIONS
 from design_space.training.runs import METHODS
-
-LATER_SECTIONS = ("guidance",)
-"""Sections of the contract that belong to releases after this one."""
 
 SWEEP = "sweep"
 """The section that makes many designs of one specification."""
-
-LATER_KINDS = {
-    "sampler": ("euler-maruyama", "ode-euler", "heun", "churn"),
-}
-"""Kinds of the contract that belong to releases after this one."""
-
 
 _RANGE = {
     "steps": Key(read_count, "a whole number of at least 1"),
@@ -53,7 +53,10 @@ PAIR = "variance and time"
 """The form of [schedule] that has no kind, but names a variance and a time schedule."""
 
 SETTINGS = "settings"
-"""The form of [training], which has no kinds."""
+"""The form of [training] and [guidance], which have no kinds."""
+
+OPTIONAL_SECTIONS = ("guidance",)
+"""Sections that stand for nothing where they are left out."""
 
 TRAINED_SECTIONS = ("weighting", "model", "training")
 """Sections that a score of kind "trained" asks for, and no other."""
@@ -66,6 +69,14 @@ _MODEL = {
     "dtype": Key(read_name(*DTYPES), "one of " + quoted(DTYPES), False, "float64"),
 }
 _WIDTH = {"width": Key(read_count, "a whole number of at least 1", False, 64)}
+
+_NONNEGATIVE = "at least 0"
+
+
+def _variable(default: str) -> Key:
+    """What the steps of a sampler are uniform in."""
+    return Key(read_name(*VARIABLES), "one of " + quoted(VARIABLES), False, default)
+
 
 GRAMMAR: dict[str, dict[str, dict[str, Key]]] = {
     "target": {
@@ -81,6 +92,7 @@ GRAMMAR: dict[str, dict[str, dict[str, Key]]] = {
             "means": Key(read_array(2), "a list of points, one per component"),
             "stds": Key(read_array(1), "a list of numbers, one per component", False),
             "covariances": Key(read_array(3), "a list of matrices, one per component", False),
+            "labels": Key(read_labels, "a list of whole numbers, one per component", False),
         },
         "empirical": {
             "points": Key(read_points, "a list of points or the name of a .npy or .csv file"),
@@ -105,6 +117,17 @@ GRAMMAR: dict[str, dict[str, dict[str, Key]]] = {
             "sigma_min": Key(read_positive, "above 0", False),
             "sigma_max": Key(read_positive, "above 0", False),
         },
+        "vp": {
+            "steps": _RANGE["steps"],
+            "beta_d": Key(read_positive, "above 0", False, 19.9),
+            "beta_min": Key(read_positive, "above 0", False, 0.1),
+            "t_min": Key(read_positive, "above 0", False, 1e-3),
+            "t_max": Key(read_positive, "above 0", False, 1.0),
+        },
+        "iddpm": {
+            "steps": _RANGE["steps"],
+            "first": Key(read_seed, "a whole number of at least 0", False, IDDPM_FIRST),
+        },
         "custom": {
             "sigmas": Key(read_array(1), "a list of numbers, from large to small"),
             "exponent": Key(read_positive, "above 0", False, 1.0),
@@ -125,7 +148,35 @@ GRAMMAR: dict[str, dict[str, dict[str, Key]]] = {
         },
         "trained": {},
     },
-    "sampler": {"frozen": {}},
+    "guidance": {
+        SETTINGS: {
+            "strength": Key(read_number, "a number; 1 is the score of the class"),
+            "label": Key(read_label, "a whole number of at least 0, one of target.labels"),
+            "rescale": Key(read_share, "from 0 to 1", False, 0.0),
+            "interval": Key(read_levels, "two noise levels, [low, high]", False),
+        },
+    },
+    "sampler": {
+        "frozen": {},
+        "euler-maruyama": {"variable": _variable("time")},
+        "ancestral": {"eta": Key(read_share, "from 0 to 1", False, 1.0)},
+        "optimal-variance": {
+            "form": Key(read_name(*FORMS), "one of " + quoted(FORMS), False, "isotropic")
+        },
+        "ode-euler": {"variable": _variable("sigma")},
+        "heun": {"variable": _variable("sigma")},
+        "midpoint": {},
+        "churn": {
+            "s_churn": Key(read_nonnegative, _NONNEGATIVE, False, 40.0),
+            "s_min": Key(read_nonnegative, _NONNEGATIVE, False, 0.05),
+            "s_max": Key(read_limit, "at least 0, or inf", False, 50.0),
+            "s_noise": Key(read_nonnegative, _NONNEGATIVE, False, 1.003),
+        },
+        "predictor-corrector": {
+            "snr": Key(read_positive, "above 0", False, 0.16),
+            "corrections": Key(read_count, "a whole number of at least 1", False, 1),
+        },
+    },
     "weighting": {
         "edm": {
             "p_mean": Key(read_number, "a number", False, -1.2),
@@ -155,6 +206,14 @@ GRAMMAR: dict[str, dict[str, dict[str, Key]]] = {
         "relu": {
             **_WIDTH,
             "depth": Key(read_count, "a whole number of at least 1", False, 1),
+            **_MODEL,
+        },
+        "perceptron": {
+            **_WIDTH,
+            "depth": Key(read_count, "a whole number of at least 1", False, 2),
+            "activation": Key(
+                read_name(*ACTIVATIONS), "one of " + quoted(ACTIVATIONS), False, "silu"
+            ),
             **_MODEL,
         },
     },
@@ -189,7 +248,8 @@ def read_sections(given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for name, value in given.items():
         if name not in GRAMMAR:
             raise _unknown_section(name, value)
-    read = {n: _read_section(n, given) for n in GRAMMAR if n not in TRAINED_SECTIONS}
+    absent = TRAINED_SECTIONS + tuple(name for name in OPTIONAL_SECTIONS if name not in given)
+    read = {name: _read_section(name, given) for name in GRAMMAR if name not in absent}
     if read["score"]["kind"] == "trained":
         return read | {name: _read_section(name, given) for name in TRAINED_SECTIONS}
     for name in TRAINED_SECTIONS:
@@ -205,9 +265,6 @@ def _unknown_section(name: str, value: Any) -> ValueError:
         domain = "absent where one design is evaluated: it makes many of them"
         remedy = "run `design-space sweep`, or remove [sweep]"
         return checks.refusal(name, value, domain, remedy)
-    if name in LATER_SECTIONS:
-        domain += f" (this version does not read [{name}])"
-        return checks.refusal(name, value, domain, f"remove [{name}]")
     return checks.refusal(name, value, domain, _spelling(name, GRAMMAR, "remove it"))
 
 
@@ -249,9 +306,6 @@ def _kind(section: str, table: Mapping[str, Any]) -> str:
             return PAIR
         raise missing(field, domain, "add it")
     kind = read_text(field, table["kind"])
-    if kind in LATER_KINDS.get(section, ()):
-        remedy = "choose one of these names"
-        raise checks.refusal(field, kind, domain + " (this version has no other)", remedy)
     if kind not in kinds:
         raise checks.refusal(field, kind, domain, _spelling(kind, kinds, "choose one of these"))
     return kind

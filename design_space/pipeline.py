@@ -4,31 +4,24 @@ One run of gradient descent gives a budget at each chosen step. The trained scor
 any other score: affine ones in closed form, any score on the line by its density, particles else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from design_space import checks
 from design_space.arrays import Array, float64, is_concrete, named_key
-from design_space.bounds.full import theorem_3, theorem_3_corrected
-from design_space.errors.decomposition import (
-    LossTerms,
-    loss_decomposition,
-    population_terms,
-)
 from design_space.errors.discretization import summed
-from design_space.errors.training import level_excesses
 from design_space.evaluate import Evaluation, evaluate
-from design_space.numerics.estimate import Estimate
+from design_space.sampling.steppers import given_or_paper
 from design_space.schedules.schedule import Schedule
 from design_space.scores.model import AbstractModel
 from design_space.specification import Specification
 from design_space.targets.base import AbstractTarget
+from design_space.trained_budgets import Design, Told, budgets, excesses
 from design_space.trained_evaluation import TrainedEvaluation
 from design_space.training.memory import check_draws
 from design_space.training.objective import DenoisingData, denoising_data
@@ -46,17 +39,6 @@ POPULATION = "population"
 """In place of a number of samples: gradient descent on the population loss."""
 
 _SAME = 1e-5  # relative, at which numbers count as one: data may be of single precision
-
-Told = Callable[[str, int, int], None]
-"""Is told what is being done, how much of it is done, and of how much."""
-
-
-class Design(NamedTuple):
-    """What is trained for and sampled with, apart from the model."""
-
-    target: AbstractTarget
-    schedule: Schedule
-    weighting: AbstractWeighting
 
 
 def training_data(
@@ -93,6 +75,7 @@ def evaluate_training(
     schedule: Any,
     weighting: Any,
     model: Any,
+    sampler: Any = None,
     *,
     steps: Any = 1000,
     samples: int | str = 100,
@@ -115,6 +98,7 @@ def evaluate_training(
       schedule: the noise schedule of training and of the sampler.
       weighting: gives the total weighting beta_j of the loss.
       model: the initial model.
+      sampler: the sampler; the frozen-score sampler of the paper unless given.
       steps: the steps of gradient descent at which a budget is wanted, ascending; one number for
         the end of the run only.
       samples: number n of points drawn from the target; "population" for gradient descent on the
@@ -136,24 +120,23 @@ def evaluate_training(
       ValueError: if an argument is out of its domain, or two cannot be combined.
       MemoryError: if the run does not fit into memory.
     """
-    _check_kinds(target, schedule, weighting, model)
+    design = Design(target, schedule, weighting, given_or_paper(sampler))
+    _check_kinds(design, model)
     float64(0.0)
     chosen, how = chosen_steps(steps), _method(model, method, samples, data, checkpoint)
-    design = Design(target, schedule, weighting)
     data = _checked_data(data, design, model, samples, seed)
     key = named_key(jax.random.key(seed), "population")
     population = _population(design, model, key, draws, data, how)
-    words = {"checkpoint": checkpoint, "progress": _steps_told(progress)}
-    walk = words if how == "simulated" else None
-    run = _run(model, data, population, chosen, learning_rate, walk)
-    budgets, terms = _budgets(design, run, population, seed, draws, progress)
+    walk = {"checkpoint": checkpoint, "progress": _steps_told(progress)}
+    run = _run(how, model, data, population, chosen, learning_rate, walk)
+    found, terms = budgets(design, run, population, seed, draws, progress)
     return TrainedEvaluation(
         run.steps,
-        budgets,
+        found,
         run.models,
         run.losses,
-        tuple(_excess(budget, design) for budget in budgets),
-        summed(loss_floor(*design, key=key, samples=draws)),
+        excesses(found, run.models, design, key, draws),
+        summed(loss_floor(*design[:3], key=key, samples=draws)),
         terms,
         run.learning_rate,
         run.stability_limit,
@@ -189,7 +172,8 @@ def evaluate_specification(
         if checkpoint is not None:
             domain = "absent: nothing is trained"
             raise checks.refusal("checkpoint", str(checkpoint), domain, "remove it")
-        return evaluate(target, grid, design.score(grid), seed=seed, samples=draws)
+        score, sampler = design.score(grid), design.sampler(grid)
+        return evaluate(target, grid, score, sampler, seed=seed, samples=draws)
     settings, weighting, model = design.training, design.weighting(), design.model(grid)
     samples, data = settings["samples"], None
     if samples != POPULATION:
@@ -201,6 +185,7 @@ def evaluate_specification(
         grid,
         weighting,
         model,
+        design.sampler(grid),
         steps=settings["budgets"],
         samples=samples,
         data=data,
@@ -213,12 +198,18 @@ def evaluate_specification(
     )
 
 
-def _check_kinds(target: object, schedule: object, weighting: object, model: object) -> None:
+def _check_kinds(design: Design, model: object) -> None:
     """Refuses what is not a part of a design, with the way to make one."""
     kinds = (
-        ("target", target, AbstractTarget, "a target", "ds.Empirical(x)"),
-        ("schedule", schedule, Schedule, "a schedule", "ds.edm(steps=50)"),
-        ("weighting", weighting, AbstractWeighting, "a weighting", "ds.weightings.uniform()"),
+        ("target", design.target, AbstractTarget, "a target", "ds.Empirical(x)"),
+        ("schedule", design.schedule, Schedule, "a schedule", "ds.edm(steps=50)"),
+        (
+            "weighting",
+            design.weighting,
+            AbstractWeighting,
+            "a weighting",
+            "ds.weightings.uniform()",
+        ),
         ("model", model, AbstractModel, "a trained model", "ds.per_level_affine(dim, schedule)"),
     )
     for field, value, kind, domain, example in kinds:
@@ -230,11 +221,13 @@ def _checked_data(
     data: DenoisingData | None, design: Design, model: AbstractModel, samples: Any, seed: int
 ) -> DenoisingData | None:
     """Draws data, or refuses those of another dimension, other levels or another weighting."""
-    target, schedule, weighting = design
+    target, schedule, weighting = design[:3]
     if samples == POPULATION:
         return None
     if data is None:
-        return training_data(*design, samples, seed=seed, dtype=model.weights()[0].dtype)
+        return training_data(
+            target, schedule, weighting, samples, seed=seed, dtype=model.weights()[0].dtype
+        )
     dim = target.dim
     checks.same_dimension("data.points.shape[1]", data.points.shape[1], "the target", dim)
     own = (("sigmas", data.sigmas, schedule.forward_sigmas[1:], "levels of the schedule"),)
@@ -283,7 +276,7 @@ def _population(
     design: Design, model: AbstractModel, key: Any, draws: int, data: Any, how: str
 ) -> PopulationSolvable | None:
     """Gradient descent on the population loss, where it is solvable; refused if it must be."""
-    target, schedule, weighting = design
+    target, schedule, weighting = design[:3]
     sigma = schedule.forward_sigmas[1]
     there_is = eqx.filter_eval_shape  # nothing is computed
     simple = model.is_linear and there_is(model.row, target.mean(), sigma) is not None
@@ -295,15 +288,16 @@ def _population(
 
 
 def _run(
+    how: str,
     model: AbstractModel,
     data: DenoisingData | None,
     population: PopulationSolvable | None,
     steps: Array,
     rate: Any,
-    walk: dict[str, Any] | None,
+    walk: dict[str, Any],
 ) -> Run:
     """The run on the data, or without them on the population loss; `walk` is for simulated ones."""
-    if walk is not None:
+    if how == "simulated":
         assert data is not None  # _method refuses the population loss here
         return simulated_run(model, data, steps, rate, **walk)
     solution = population if data is None else solvable(model, data)
@@ -315,84 +309,3 @@ def _steps_told(progress: Told | None) -> Callable[[Progress], None] | None:
     if progress is None:
         return None
     return lambda found: progress("gradient descent steps", found.done, found.total)
-
-
-def _budgets(
-    design: Design,
-    run: Run,
-    population: PopulationSolvable | None,
-    seed: int,
-    draws: int,
-    progress: Told | None,
-) -> tuple[tuple[Evaluation, ...], tuple[LossTerms, ...] | None]:
-    """The budget at each chosen step, and the terms of the loss where they are known."""
-    found, count = [], len(run.models)
-    for i, model in enumerate(run.models):
-        if is_concrete(run.lost) and bool(run.lost[i]):
-            reason = divergence(run.diverged_at, run.learning_rate, run.stability_limit)
-            found.append(Evaluation.unavailable(reason, seed, draws))
-        else:
-            budget = evaluate(design.target, design.schedule, model, seed=seed, samples=draws)
-            found.append(_masked(budget, run.lost[i]))
-        if progress is not None:
-            progress("error budgets", i + 1, count)
-    terms = _terms(run, population)
-    return (tuple(found) if terms is None else _with_bounds(found, design, terms)), terms
-
-
-def _with_bounds(
-    budgets: Sequence[Evaluation], design: Design, terms: tuple[LossTerms, ...]
-) -> tuple[Evaluation, ...]:
-    """The budgets with Theorem 3 listed among their bounds, where there is a budget."""
-    target, schedule, weighting = design
-    statements = {"theorem-3": theorem_3, "theorem-3-corrected": theorem_3_corrected}
-
-    def listed(budget: Evaluation, loss: Array) -> Evaluation:
-        if budget.score.reason is not None:
-            return budget
-        given = (target.dim, target.second_moment(), schedule, weighting, loss)
-        found = {name: statement(*given).total for name, statement in statements.items()}
-        return eqx.tree_at(lambda e: e.bounds, budget, budget.bounds | found)
-
-    return tuple(listed(b, t.total.value) for b, t in zip(budgets, terms, strict=True))
-
-
-def _masked(budget: Evaluation, lost: Array) -> Evaluation:
-    """The budget, with NaN in place of every number where a traced run has diverged."""
-    if is_concrete(lost):
-        return budget
-    return jax.tree.map(lambda leaf: jnp.where(lost, jnp.nan, leaf), budget)
-
-
-def divergence(step: Any, learning_rate: Any, stability_limit: Any) -> str:
-    """Why the budgets of a run that diverged are missing.
-
-    Args:
-      step: a step by which it was found to diverge.
-      learning_rate: h.
-      stability_limit: 2/lambda_max.
-    """
-    limit = float(stability_limit)
-    return (
-        f"training diverged, or lost every active neuron, by step {int(step)}: "
-        f"learning_rate = {float(learning_rate):.4g}, and gradient descent is stable below "
-        f'2/lambda_max = {limit:.4g}; take "auto" ({limit / 2:.4g}) or less'
-    )
-
-
-def _excess(budget: Evaluation, design: Design) -> Estimate:
-    """The population excess of the score of a budget."""
-    if budget.score.reason is not None:
-        return budget.score
-    return summed(level_excesses(budget.score_steps, design.schedule, design.weighting))
-
-
-def _terms(run: Run, population: PopulationSolvable | None) -> tuple[LossTerms, ...] | None:
-    """The parts of the score error at each chosen step, where both losses are squares."""
-    if population is None or run.solution is None:
-        return None
-    rate = run.learning_rate
-    if isinstance(run.solution, PopulationSolvable):
-        return tuple(population_terms(run.solution, step, rate) for step in run.steps)
-    parts = loss_decomposition(run.solution, population)
-    return tuple(parts.at(step, rate) for step in run.steps)

@@ -9,7 +9,17 @@ import jax
 
 from design_space.files import digest_of_files
 
-_LIBRARIES = ("design-space", "jax", "jaxlib", "equinox", "numpy", "scipy", "pandas", "pyarrow")
+_LIBRARIES = (
+    "design-space",
+    "jax",
+    "jaxlib",
+    "equinox",
+    "numpy",
+    "scipy",
+    "pandas",
+    "pyarrow",
+    "pot",
+)
 
 
 def versions() -> dict[str, str]:

@@ -57,6 +57,21 @@ def read_nonnegative(field: str, value: Any) -> float:
     return float(checks.nonnegative(field, read_number(field, value)))
 
 
+def read_limit(field: str, value: Any) -> float:
+    """Reads one number of at least zero, or infinity."""
+    if isinstance(value, float) and value == float("inf"):
+        return value
+    return read_nonnegative(field, value)
+
+
+def read_share(field: str, value: Any) -> float:
+    """Reads one number from 0 to 1."""
+    share = read_nonnegative(field, value)
+    if share > 1:
+        raise checks.refusal(field, share, "from 0 to 1", "take a share")
+    return share
+
+
 def read_count(field: str, value: Any) -> int:
     """Reads one whole number of at least 1."""
     return checks.count(field, value)
@@ -135,6 +150,36 @@ def read_points(field: str, value: Any) -> Any:
             raise checks.refusal(field, value, domain, "save the points as .npy or .csv")
         return value
     return read_array(2)(field, value)
+
+
+def read_label(field: str, value: Any) -> int:
+    """Reads one class label: a whole number of at least 0."""
+    return checks.count(field, value, least=0)
+
+
+def read_labels(field: str, value: Any) -> tuple[int, ...]:
+    """Reads a list of class labels.
+
+    Raises:
+      ValueError: if `value` is anything else.
+    """
+    if not isinstance(value, list | tuple | np.ndarray) or len(value) == 0:
+        domain = "a list of whole numbers of at least 0"
+        raise checks.refusal(field, value, domain, "give one for each component, in brackets")
+    return tuple(read_label(f"{field}[{i}]", label) for i, label in enumerate(value))
+
+
+def read_levels(field: str, value: Any) -> np.ndarray:
+    """Reads two noise levels of at least 0, the upper one perhaps infinite; shape [2].
+
+    Raises:
+      ValueError: if `value` is anything else.
+    """
+    if not isinstance(value, list | tuple | np.ndarray) or len(value) != 2:
+        domain = "two noise levels, [low, high]"
+        raise checks.refusal(field, value, domain, "put both in brackets; high may be inf")
+    low, high = value
+    return np.array([read_nonnegative(f"{field}[0]", low), read_limit(f"{field}[1]", high)])
 
 
 def read_seed(field: str, value: Any) -> int:

@@ -11,24 +11,19 @@ import numpy as np
 
 from design_space import checks, grammar, readers
 from design_space.arrays import is_concrete, named_key
-from design_space.optimal.marginal import marginal_optimal
-from design_space.optimal.path import path_optimal
-from design_space.optimal.score_optimal import score_optimal
-from design_space.optimal.tangent import tangent
-from design_space.schedules.named import edm, schedule, song
-from design_space.schedules.published import align_your_steps, beta_quantiles
+from design_space.building import build_labeled, build_sampler, build_schedule, build_target
+from design_space.sampling.steppers import AbstractStepper
+from design_space.schedules.edm_table import iddpm
 from design_space.schedules.schedule import Schedule
-from design_space.schedules.variance import Power
 from design_space.scores.affine import AffineScore
 from design_space.scores.base import AbstractScore
 from design_space.scores.exact import exact_score
+from design_space.scores.guided import GuidedScore, read_interval
 from design_space.scores.model import AbstractModel
 from design_space.scores.perturbed import scaled_score, shifted_score
 from design_space.tables import overridden, read_toml
 from design_space.targets.base import AbstractTarget
-from design_space.targets.empirical import Empirical
-from design_space.targets.gaussian import Gaussian
-from design_space.targets.mixture import GaussianMixture
+from design_space.targets.labeled import LabeledMixture, check_label
 from design_space.trained_design import build_model, build_weighting, check_trained
 from design_space.weightings.base import AbstractWeighting
 
@@ -38,9 +33,9 @@ class Specification(eqx.Module):
 
     Attributes:
       given: the sections as they were given, before defaults.
-      sections: the sections as they were read: `target`, `schedule`, `score`, `sampler`, and for
-        a trained score `weighting`, `model`, `training`, each a dict with `kind` and its keys,
-        defaults filled in.
+      sections: the sections as they were read: `target`, `schedule`, `score`, `sampler`, `guidance`
+        where it is given, and for a trained score `weighting`, `model`, `training`, each a dict
+        with `kind` and its keys, defaults filled in.
       folder: where relative file names start.
     """
 
@@ -48,6 +43,7 @@ class Specification(eqx.Module):
     sections: dict[str, dict[str, Any]]
     folder: Path
     _target: AbstractTarget
+    _labeled: LabeledMixture | None
 
     @staticmethod
     def load(path: str | Path) -> "Specification":
@@ -76,13 +72,14 @@ class Specification(eqx.Module):
         """
         folder = Path(folder)
         sections = grammar.read_sections(given)
-        target = _build_target(sections["target"], folder)
+        target, labeled = _laws(sections, folder)
         _check_schedule(sections["schedule"])
         levels = _count_steps(sections["schedule"])
+        _check_sampler(sections["sampler"])
         _check_score(sections["score"], levels, target.dim)
         if sections["score"]["kind"] == "trained":
             check_trained(sections, levels, target.dim)
-        return Specification(copy.deepcopy(dict(given)), sections, folder, target)
+        return Specification(copy.deepcopy(dict(given)), sections, folder, target, labeled)
 
     def with_overrides(self, overrides: Sequence[str]) -> "Specification":
         """The same design with some fields replaced.
@@ -106,16 +103,20 @@ class Specification(eqx.Module):
             section, _, key = field.partition(".")
             sections[section][key] = value
         moved = any(field.startswith("target.") for field in values)
-        target = _build_target(sections["target"], self.folder) if moved else self._target
-        return Specification(self.given, sections, self.folder, target)
+        laws = _laws(sections, self.folder) if moved else (self._target, self._labeled)
+        return Specification(self.given, sections, self.folder, *laws)
 
     def target(self) -> AbstractTarget:
-        """The data law."""
+        """The data law: under guidance, that of its class."""
         return self._target
+
+    def labeled(self) -> LabeledMixture | None:
+        """The law of all classes together, where the target has labels."""
+        return self._labeled
 
     def schedule(self) -> Schedule:
         """The noise schedule; kinds that end in "-optimal" compute it from the target."""
-        return _build_schedule(self.sections["schedule"], self._target)
+        return build_schedule(self.sections["schedule"], self._target)
 
     def score(self, grid: Schedule | None = None) -> AbstractScore:
         """The score that the sampler uses.
@@ -127,12 +128,7 @@ class Specification(eqx.Module):
           ValueError: if the score is to be trained: that is more than building it.
         """
         fields = self.sections["score"]
-        exact = exact_score(self._target)
         match fields["kind"]:
-            case "scaled":
-                return scaled_score(exact, fields["factor"])
-            case "shifted":
-                return shifted_score(exact, fields["shift"])
             case "trained":
                 remedy = "train it: design_space.pipeline.evaluate_specification"
                 raise checks.refusal("score.kind", "trained", "a score that is at hand", remedy)
@@ -140,8 +136,26 @@ class Specification(eqx.Module):
                 grid = self.schedule() if grid is None else grid
                 levels = grid.backward_sigmas[:-1]
                 return AffineScore(levels, fields["slopes"], fields.get("intercepts"))
-            case _:
-                return exact
+        own, guidance = _known_score(self._target, fields), self.sections.get("guidance")
+        if guidance is None:
+            return own
+        assert self._labeled is not None  # there is no guidance without classes
+        other = _known_score(self._labeled.mixture, fields)
+        rescale, interval = guidance["rescale"], guidance.get("interval")
+        return GuidedScore(own, other, guidance["strength"], rescale, interval)
+
+    def sampler(self, grid: Schedule | None = None) -> AbstractStepper:
+        """The sampler.
+
+        Args:
+          grid: the noise schedule, if it has been built already; only kinds whose noise is computed
+            from the target look at it.
+        """
+
+        def levels() -> Schedule:
+            return self.schedule() if grid is None else grid
+
+        return build_sampler(self.sections["sampler"], self._target, levels)
 
     @property
     def trains(self) -> bool:
@@ -187,12 +201,57 @@ class Specification(eqx.Module):
         }
 
 
+def _known_score(law: AbstractTarget, fields: Mapping[str, Any]) -> AbstractScore:
+    """The exact score of a law, with the error that a section [score] gives it."""
+    match fields["kind"]:
+        case "scaled":
+            return scaled_score(exact_score(law), fields["factor"])
+        case "shifted":
+            return shifted_score(exact_score(law), fields["shift"])
+        case _:
+            return exact_score(law)
+
+
+_GUIDED = ("exact", "scaled", "shifted")  # kinds of scores that are there for every law
+
+
+def _laws(
+    sections: Mapping[str, Mapping[str, Any]], folder: Path
+) -> tuple[AbstractTarget, LabeledMixture | None]:
+    """The data law, under guidance that of its class, and the law of all classes if there are some.
+
+    Raises:
+      ValueError: if [guidance] asks for what [target] or [score] has not.
+    """
+    target = build_target(sections["target"], folder)
+    labeled, guidance = build_labeled(sections["target"], target), sections.get("guidance")
+    if guidance is None:
+        return target, labeled
+    if labeled is None:
+        domain = "given beside [guidance]: the class of each component of a mixture"
+        raise readers.missing("target.labels", domain, "add it, or remove [guidance]")
+    kind = sections["score"]["kind"]
+    if kind not in _GUIDED:
+        domain = f"one of {readers.quoted(_GUIDED)} beside [guidance], which needs two scores"
+        raise checks.refusal("score.kind", kind, domain, "take one of these, or remove [guidance]")
+    if is_concrete(guidance.get("interval")):
+        read_interval("guidance.interval", guidance.get("interval"))
+    return labeled.given(check_label("guidance.label", guidance["label"], labeled.classes)), labeled
+
+
 def _count_steps(fields: Mapping[str, Any]) -> int:
     return len(fields["sigmas"]) - 1 if fields["kind"] == "custom" else fields["steps"]
 
 
 def _check_schedule(fields: Mapping[str, Any]) -> None:
     """Checks what the grammar cannot: the order of the noise levels."""
+    if fields["kind"] == "iddpm":
+        iddpm(fields["steps"], fields["first"])
+        return
+    if fields["kind"] == "vp":
+        ends = (fields["t_min"], fields["t_max"])
+        checks.ordered("schedule.t_min", ends[0], "schedule.t_max", ends[1])
+        return
     if fields["kind"] != "custom":
         ends = ("sigma_min", "sigma_max")
         missing = [name for name in ends if name not in fields]
@@ -215,6 +274,13 @@ def _check_schedule(fields: Mapping[str, Any]) -> None:
     checks.decreasing(field, sigmas)
 
 
+def _check_sampler(fields: Mapping[str, Any]) -> None:
+    """Checks what the grammar cannot: the order of the levels of churn."""
+    if fields["kind"] == "churn" and fields["s_min"] > fields["s_max"]:
+        domain = f"at most sampler.s_max = {fields['s_max']!r}"
+        raise checks.refusal("sampler.s_min", fields["s_min"], domain, "swap or move them")
+
+
 def _check_score(fields: Mapping[str, Any], steps: int, dim: int) -> None:
     """Checks the sizes of a score against the schedule's steps and the target's dimension."""
     if fields["kind"] == "shifted":
@@ -231,106 +297,3 @@ def _check_score(fields: Mapping[str, Any], steps: int, dim: int) -> None:
         if array.shape[1:] not in {(), (dim,), (dim, dim)}:
             domain = f"made of entries of the target's dimension, {dim}"
             raise checks.refusal(f"shape of score.{name}", array.shape, domain, "match the target")
-
-
-def _build_schedule(fields: Mapping[str, Any], target: AbstractTarget) -> Schedule:
-    given = {key: value for key, value in fields.items() if key != "kind"}
-    ends = {key: given[key] for key in ("steps", "sigma_min", "sigma_max") if key in given}
-    match fields["kind"]:
-        case "edm":
-            return edm(**given)
-        case "song":
-            return song(**ends)
-        case "tangent":
-            return tangent(**given)
-        case "beta":
-            return beta_quantiles(**given)
-        case "align-your-steps":
-            return align_your_steps(**given)
-        case "path-optimal":
-            return path_optimal(target, **ends)
-        case "marginal-optimal":
-            return marginal_optimal(target, **ends)
-        case "score-optimal":
-            return score_optimal(target, **given)
-        case "custom":
-            return Schedule.from_sigmas(given["sigmas"], Power(given["exponent"]))
-        case _:
-            return schedule(**given)
-
-
-def _build_target(fields: Mapping[str, Any], folder: Path) -> AbstractTarget:
-    match fields["kind"]:
-        case "gaussian":
-            return _build_gaussian(fields)
-        case "mixture":
-            return _build_mixture(fields)
-        case _:
-            return _build_empirical(fields["points"], folder)
-
-
-def _exactly_one(fields: Mapping[str, Any], names: Sequence[str]) -> str:
-    """The one of the keys `names` of [target] that is given."""
-    given = [name for name in names if name in fields]
-    domain = "given by exactly one of " + ", ".join(names)
-    if not given:
-        raise readers.missing("target." + names[0], domain, "add one of them to [target]")
-    if len(given) > 1:
-        raise checks.refusal("keys of target", given, domain, "keep one of them")
-    return given[0]
-
-
-def _nonnegative_entries(field: str, values: Any) -> None:
-    if is_concrete(values) and np.any(values < 0):
-        raise checks.refusal(field, values.tolist(), "at least 0 in every entry", "check the signs")
-
-
-def _build_gaussian(fields: Mapping[str, Any]) -> Gaussian:
-    """Builds a Gaussian from mean (or dim), and one of std, variances, covariance."""
-    form = _exactly_one(fields, ("std", "variances", "covariance"))
-    if "mean" not in fields and not (form == "std" and "dim" in fields):
-        domain = "a list of numbers"
-        remedy = "add `mean = [...]` to [target]; std with dim may leave it out and means zero"
-        raise readers.missing("target.mean", domain, remedy)
-    dim = len(fields["mean"]) if "mean" in fields else fields["dim"]
-    mean = fields.get("mean", np.zeros(dim))
-    if "dim" in fields:
-        checks.same_dimension("target.dim", fields["dim"], "target.mean", dim)
-    if form == "std":
-        return Gaussian.isotropic(dim, fields["std"], mean)
-    if form == "variances":
-        variances = fields["variances"]
-        checks.same_dimension("len(target.variances)", len(variances), "target.mean", dim)
-        _nonnegative_entries("target.variances", variances)
-        return Gaussian.diagonal(mean, variances)
-    return Gaussian(mean, checks.covariance("target.covariance", fields["covariance"], dim))
-
-
-def _build_mixture(fields: Mapping[str, Any]) -> GaussianMixture:
-    """Builds a mixture from weights, means, and one of stds, covariances."""
-    form = _exactly_one(fields, ("stds", "covariances"))
-    weights, means = checks.probabilities("target.weights", fields["weights"]), fields["means"]
-    for name in ("means", form):
-        size = len(fields[name])
-        if size != len(weights):
-            domain = f"{len(weights)}, one entry for each of target.weights"
-            raise checks.refusal(f"len(target.{name})", size, domain, "make them agree")
-    if form == "stds":
-        _nonnegative_entries("target.stds", fields["stds"])
-        return GaussianMixture.isotropic(weights, means, fields["stds"])
-    dim = means.shape[1]
-    covariances = [
-        checks.covariance(f"target.covariances[{k}]", matrix, dim)
-        for k, matrix in enumerate(fields["covariances"])
-    ]
-    return GaussianMixture(weights, means, np.stack(covariances))
-
-
-def _build_empirical(points: Any, folder: Path) -> Empirical:
-    """Builds an empirical law from an array, or from a file beside the specification."""
-    if not isinstance(points, str):
-        return Empirical(points)
-    try:
-        return Empirical.from_file(folder / points)
-    except ValueError as error:
-        raise ValueError(f"target.{error}") from error

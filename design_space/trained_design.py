@@ -10,6 +10,7 @@ from design_space.arrays import Key
 from design_space.schedules.schedule import Schedule
 from design_space.scores.linear import per_level_affine, random_features, shared_affine
 from design_space.scores.model import AbstractModel
+from design_space.scores.perceptron import perceptron
 from design_space.scores.preconditioned import noise_coordinate, preconditioned
 from design_space.scores.relu_network import relu_network
 from design_space.scores.two_layer import two_layer
@@ -65,6 +66,9 @@ def build_model(fields: Mapping[str, Any], dim: int, schedule: Schedule, key: Ke
             model = random_features(key, dim, fields["width"], dtype, fields["bias"])
         case "two-layer":
             model = two_layer(key, dim, fields["width"], fields["both"], dtype)
+        case "perceptron":
+            sizes = {name: fields[name] for name in ("width", "depth", "activation")}
+            model = perceptron(key, dim, dtype=dtype, **sizes)
         case _:
             model = relu_network(key, dim, fields["width"], fields["depth"], dtype)
     return preconditioned(model, fields.get("sigma_data", _SIGMA_DATA)) if inside else model

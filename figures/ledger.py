@@ -41,6 +41,9 @@ VERDICTS = {
     "fails as printed; corrected form holds": Series(
         "fails as printed; corrected form holds", VERMILION, "-", "X"
     ),
+    "not shown as registered; weaker form holds": Series(
+        "not shown as registered; weaker form holds", GREY, "-", "D"
+    ),
     "fails": Series("fails", BLACK, "-", "P"),
 }
 """Color and symbol of each verdict."""
@@ -56,7 +59,7 @@ PAPER = (
     "table-*",
     "appendix-*",
 )
-"""Ids of the paper's own statements; the others are ours."""
+"""Ids of the paper's own statements; the others are ours, or other authors'."""
 
 _LOW, _HIGH = 1e-4, 1e4
 _LANE = 0.17  # half the distance of the two bars of a row
@@ -83,7 +86,7 @@ def draw(table: pd.DataFrame) -> Figure:
         below = 0.98 * rest / (rows_high + rest)
         axes = figure.add_axes((0.26, below, 0.53, 0.995 - below))
         place = 0.0
-        for heading, names in (("The paper's", paper), ("Ours", ours)):
+        for heading, names in (("The paper's", paper), ("Others", ours)):
             _heading(axes, place, heading)
             for name in names:
                 place += 1

@@ -1,10 +1,24 @@
 """Test set-up: float64, strict rank promotion, and shapes checked by beartype."""
 
 import os
+from importlib.metadata import version
 
 from jaxtyping import install_import_hook
 
 os.environ["DESIGN_SPACE_CACHE"] = "off"  # not the user's; `pytest_configure` chooses one
+
+COMPILING = (
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
+"""Flags with which XLA compiles in two thirds of the time: compilation is most of what tests take.
+
+What is compiled runs as fast, and differs by rounding from what a user's process computes; the
+analyses, which CI reproduces, are compiled as a user's are.
+"""
+
+if version("jaxlib").startswith("0.10."):  # a flag that XLA does not know ends the process
+    os.environ["XLA_FLAGS"] = " ".join([*COMPILING, os.environ.get("XLA_FLAGS", "")])
 
 _hook = install_import_hook(["design_space"], "beartype.beartype")
 _hook.__enter__()  # before the first import of the package, for the whole session
@@ -35,7 +49,26 @@ def pytest_configure(config):
     """
     if config.pluginmanager.hasplugin("cacheprovider"):
         jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("jax")))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+COMPILING_FOLDERS = {"analyses", "optimal"}
+"""Where slow tests, too, compile for longer than they run; elsewhere there are particles."""
+
+
+def _runs_long(item):
+    """Whether a test runs for longer than it compiles."""
+    slow = item.get_closest_marker("slow") is not None
+    return slow and COMPILING_FOLDERS.isdisjoint(item.path.parts)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Without optimizations, except where they pay: half the time of a test that compiles, twice
+    that of a million particles.
+    """
+    jax.config.update("jax_disable_most_optimizations", not _runs_long(item))
+    return (yield)
 
 
 MOST_MAPS = 25_000

@@ -119,9 +119,11 @@ MEASURING = {
     f"analyses.{name}"
     for name in (
         "columns",
+        "gaussian_samplers",
         "initial_networks",
         "interpolation",
         "perturbed",
+        "sampler_rates",
         "sphere",
         "steering",
         "training_designs",

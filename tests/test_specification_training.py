@@ -94,6 +94,10 @@ class TestWhatIsRead:
                 'kind = "relu"\nwidth = 5\ndepth = 2\npreconditioned = true',
                 lambda k, g: ds.preconditioned(ds.relu_network(k, 2, 5, 2)),
             ),
+            (
+                'kind = "perceptron"\nwidth = 5\nactivation = "tanh"',
+                lambda k, g: ds.perceptron(k, 2, 5, activation="tanh", dtype="float64"),
+            ),
         ],
     )
     def test_models(self, keys, make):

@@ -11,9 +11,11 @@ from analyses.statement import Claim, Observations, Statement, Study
 from design_space.arrays import Array
 from design_space.bounds import full
 from design_space.numerics.divergences import gaussian_kl_terms
-from design_space.sampling.gaussian_law import commuting_law
+from design_space.sampling.gaussian_law import affine_law
+from design_space.sampling.steppers import Frozen
 from design_space.schedules.schedule import Schedule
 from design_space.schedules.variance import Power
+from design_space.scores.base import Deviation
 from design_space.weightings.base import CustomWeighting
 
 _SOURCE = "arXiv 2406.12839"
@@ -58,9 +60,10 @@ def _point_mass(low: Array) -> tuple[Array, Array]:
     diffusions, dt = schedule.forward_diffusions[1:], schedule.forward_time_steps
     weighting = CustomWeighting(diffusions * dt / schedule.forward_sigmas[1:])
     shift = jnp.zeros(_STEPS).at[-1].set(1e3 / sigmas[-2])
-    v, h = schedule.backward_variances, schedule.backward_variance_steps
-    zero = jnp.zeros(1)
-    law = commuting_law(zero, zero, v, h, jnp.zeros((_STEPS, 1)), shift[:, None])
+    v, zero = schedule.backward_variances, jnp.zeros(1)
+    none = jnp.zeros((_STEPS, 1))
+    found = Deviation(none, shift[:, None], none)
+    law = affine_law(zero, zero, Frozen().moves(schedule), ((found,),))
     left = jnp.sum(gaussian_kl_terms(v[-1:], law.excess, law.shift))
     loss = 0.5 * jnp.sum(weighting.values[::-1] * v[:-1] * shift**2)
     return left, full.score_coefficient_printed(schedule, weighting) * loss

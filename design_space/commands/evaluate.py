@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from rich.console import Console
@@ -13,8 +13,16 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from design_space import checks
-from design_space.pipeline import Told, evaluate_specification
+from design_space.commands.metric_tables import metric_tables, number
+from design_space.commands.realism_tables import realism_tables
+from design_space.errors.metrics import DRAWS, FEWEST, sampler_metrics
+from design_space.errors.realism import realism as measured_realism
+from design_space.evaluate import Evaluation
+from design_space.pipeline import evaluate_specification
+from design_space.scores.base import AbstractScore
 from design_space.specification import Specification
+from design_space.trained_budgets import Told
+from design_space.trained_evaluation import TrainedEvaluation
 
 QUANTITIES = {
     "initialization": "E_I, initialization",
@@ -37,6 +45,8 @@ def run(
     csv: Path | None = None,
     latex: Path | None = None,
     checkpoint: Path | None = None,
+    metrics: bool = False,
+    realism: bool = False,
 ) -> None:
     """Evaluates the design in a specification file and prints its budget.
 
@@ -49,6 +59,8 @@ def run(
       csv: file to write the budget to as CSV.
       latex: file to write the budget to as a LaTeX table.
       checkpoint: file to keep a simulated training in, and to resume it from.
+      metrics: also measure the law of the sampler in other distances (`sampler_metrics`).
+      realism: also measure how realistic and how diverse it is (`ds.realism`).
 
     Raises:
       ValueError: if the design, or a file name, is not legal; nothing has been computed then.
@@ -58,12 +70,19 @@ def run(
         _check_output(option, path)
     design = Specification.load(spec).with_overrides(overrides)
     options = {} if samples is None else {"draws": samples}
+    if (metrics or realism) and samples is not None:
+        checks.count("--samples", samples, least=FEWEST)
     with _showing() as show:
         budget = evaluate_specification(
             design, seed=seed, checkpoint=checkpoint, progress=show, **options
         )
     report = _without_nan(budget.to_dict())
-    report["provenance"]["specification"] = design.to_dict()
+    report["provenance"]["specification"] = _with_words(design.to_dict())
+    if metrics or realism:
+        sampled = _Sampled.of(design, budget, seed, DRAWS if samples is None else samples)
+        own = {"metrics": sampled.metrics} if metrics else {}
+        own |= {"realism": sampled.realism} if realism else {}
+        report |= {name: _without_nan(measure()) for name, measure in own.items()}
     if csv is not None:
         tidy(report).to_csv(csv, index=False)
     if latex is not None:
@@ -72,6 +91,56 @@ def run(
         print(json.dumps(report, indent=2, allow_nan=False))
     else:
         Console().print(*_tables(report))
+
+
+class _Sampled(NamedTuple):
+    """A sampler whose law is measured.
+
+    Attributes:
+      design: the specification.
+      score: at the last chosen step if it was trained; None if the run diverged.
+      seed: of what is sampled.
+      samples: draws where Monte Carlo is the only way.
+    """
+
+    design: Specification
+    score: AbstractScore | None
+    seed: int
+    samples: int
+
+    @staticmethod
+    def of(
+        design: Specification,
+        budget: Evaluation | TrainedEvaluation,
+        seed: int,
+        samples: int,
+    ) -> "_Sampled":
+        """The sampler of a design that has been evaluated."""
+        if not isinstance(budget, TrainedEvaluation):
+            score = design.score(design.schedule())
+        else:
+            score = budget.score if budget.last.score.reason is None else None
+        return _Sampled(design, score, seed, samples)
+
+    def _parts(self, score: AbstractScore) -> tuple[Any, ...]:
+        grid = self.design.schedule()
+        return self.design.target(), grid, score, self.design.sampler(grid)
+
+    def metrics(self) -> dict[str, object] | None:
+        """Its law in other distances, None if there is no score to sample with."""
+        if self.score is None:
+            return None
+        how = {"seed": self.seed, "samples": self.samples}
+        return sampler_metrics(*self._parts(self.score), **how).to_dict()
+
+    def realism(self) -> dict[str, object] | None:
+        """How realistic and diverse its law is, None if there is no score to sample with."""
+        if self.score is None:
+            return None
+        labeled = self.design.labeled()
+        classifier = None if labeled is None else labeled.log_posterior
+        how = {"seed": self.seed, "samples": self.samples, "classifier": classifier}
+        return measured_realism(*self._parts(self.score), **how).to_dict()
 
 
 @contextmanager
@@ -107,6 +176,15 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def _with_words(value: Any) -> Any:
+    """The same specification with TOML's word for infinities, which JSON has not."""
+    if isinstance(value, dict):
+        return {key: _with_words(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_with_words(entry) for entry in value]
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
 
 
 def tidy(report: dict[str, Any]) -> pd.DataFrame:
@@ -145,14 +223,9 @@ def as_latex(report: dict[str, Any]) -> str:
     """
     table = tidy(report).drop(columns="reason")
     for name, digits in (("value", 10), ("error", 2), ("condition", 3)):
-        table[name] = [_number(x, digits) for x in table[name]]
+        table[name] = [number(x, digits) for x in table[name]]
     table["quantity"] = [QUANTITIES.get(name, name) for name in table["quantity"]]
     return table.to_latex(index=False, escape=True, na_rep="")
-
-
-def _number(value: float | None, digits: int) -> str:
-    """A number for reading; empty if there is none."""
-    return "" if value is None or math.isnan(value) else f"{value:.{digits}g}"
 
 
 def _tables(report: dict[str, Any]) -> list[Table]:
@@ -162,20 +235,25 @@ def _tables(report: dict[str, Any]) -> list[Table]:
     for name in ("value", "error", "condition"):
         budget.add_column(name, justify="right")
     budget.add_column("method")
+    said: set[str] = set()
     for name, label in QUANTITIES.items():
         entry = report[name]
         if entry["value"] is None:
-            budget.add_row(label, "none", "", "", entry["reason"])
+            reason = entry["reason"]
+            budget.add_row(label, "none", "", "", "the same" if reason in said else reason)
+            said.add(reason)
         else:
-            condition = _number(entry.get("condition"), 3)
-            numbers = _number(entry["value"], 10), _number(entry["error"], 2), condition
+            condition = number(entry.get("condition"), 3)
+            numbers = number(entry["value"], 10), number(entry["error"], 2), condition
             budget.add_row(label, *numbers, entry["method"])
     bounds = Table(title="Bounds (nats)", title_justify="left")
     bounds.add_column("statement")
     bounds.add_column("value", justify="right")
     for statement, value in report["bounds"].items():
-        bounds.add_row(statement, "none" if value is None else _number(value, 10))
-    return [*_along(report), budget, bounds]
+        bounds.add_row(statement, "none" if value is None else number(value, 10))
+    beside = [bounds] if report["bounds"] else []  # they are of the paper's sampler only
+    law = [*metric_tables(report.get("metrics")), *realism_tables(report.get("realism"))]
+    return [*_along(report), budget, *beside, *law]
 
 
 def _along(report: dict[str, Any]) -> list[Table]:
@@ -193,7 +271,7 @@ def _along(report: dict[str, Any]) -> list[Table]:
     table.add_column("method")
     for row in training["budgets"]:
         entries = [row["excess"], *(row[name] for name in columns)]
-        numbers = [_number(entry["value"], 6) or "none" for entry in entries]
+        numbers = [number(entry["value"], 6) or "none" for entry in entries]
         how = row["marginal_kl"]["method"] or "none: see below"
-        table.add_row(str(row["step"]), _number(row["loss"], 6) or "inf", *numbers, how)
+        table.add_row(str(row["step"]), number(row["loss"], 6) or "inf", *numbers, how)
     return [table]

@@ -5,10 +5,11 @@ import jax
 import jax.numpy as jnp
 
 from design_space.arrays import Array, Float, Key
-from design_space.sampling.simulate import frozen_step
-from design_space.schedules.schedule import Schedule
+from design_space.sampling.moves import OneStage
+from design_space.sampling.simulate import moved
 from design_space.scores.base import AbstractScore
-from design_space.targets.base import AbstractTarget, Components
+from design_space.targets.base import AbstractTarget
+from design_space.targets.components import Components
 
 _PRIOR = 10.0  # particles that the law of the noised component counts for
 _FORWARD = 0.1  # share of proposals by the forward process, a guard where the guess is poor
@@ -65,79 +66,74 @@ def _start(target: AbstractTarget, variance: Array) -> Guess:
 
 
 def pilot(
-    target: AbstractTarget, schedule: Schedule, score: AbstractScore, key: Key, count: int
+    target: AbstractTarget, chain: OneStage, score: AbstractScore, key: Key, count: int
 ) -> Guess:
-    """Runs the sampler on `count` particles and fits a guess at every level.
+    """Runs the sampler on `count` particles and fits a guess after every move.
 
     Args:
       target: the data law.
-      schedule: the noise schedule.
+      chain: the moves of the sampler, one after the other (`as_chain`).
       score: the score model.
       key: random key.
       count: particles of the pilot run.
 
     Returns:
-      Guesses stacked in the sampler's order, levels 0 to N; the first is exact.
+      Guesses stacked in the sampler's order, one more than moves; the first is exact.
     """
-    begin, move = jax.random.split(key)
-    x = schedule.backward_sigmas[0] * jax.random.normal(
-        begin, (count, target.dim), dtype=jnp.float64
-    )
+    begin, onward = jax.random.split(key)
+    x = jnp.sqrt(chain.before[0]) * jax.random.normal(begin, (count, target.dim), dtype=jnp.float64)
 
-    def step(x: Array, level: tuple[Array, Array, Array, Key]) -> tuple[Array, Guess]:
-        sigma, h, after, k = level
-        noise = jax.random.normal(k, x.shape, dtype=jnp.float64)
-        x = jax.vmap(lambda y, u: frozen_step(score, y, sigma, h, u))(x, noise)
-        return x, _fit(target, x, after)
+    def step(x: Array, level: tuple[OneStage, Key]) -> tuple[Array, Guess]:
+        move, k = level
+        normal = jax.random.normal(k, x.shape, dtype=jnp.float64)
+        factor = jnp.sqrt(move.variance)
+        x = jax.vmap(lambda y, u: moved(score, move, factor, y, u))(x, normal)
+        return x, _fit(target, x, move.after)
 
-    levels = (
-        schedule.backward_sigmas[:-1],
-        schedule.backward_variance_steps,
-        schedule.backward_variances[1:],
-        jax.random.split(move, schedule.steps),
-    )
-    _, guesses = jax.lax.scan(step, x, levels)
-    first = _start(target, schedule.backward_variances[0])
+    keys = jax.random.split(onward, chain.before.shape[0])
+    _, guesses = jax.lax.scan(step, x, (chain, keys))
+    first = _start(target, chain.before[0])
     return jax.tree.map(lambda a, b: jnp.concatenate([a[None], b]), first, guesses)
 
 
 class Proposal(eqx.Module):
     """Where the sampler may have come from: a mixture law of x_j given x_{j+1} = x.
 
-    In the k-th component the exact score makes x_{j+1} = m + t (x_j - m) + sqrt(h) U with
-    t = 1 - h/(l + v_j). If x_j - m ~ N(a, c), Bayes' rule gives precision 1/c + t^2/h and mean
-    (a/c + t (x - m)/h) over it. A share of the forward process N(x, h) guards the tails.
+    In the k-th component the exact score makes x_{j+1} - m = t (x_j - m) + p m + c U with
+    t = 1 + p - b/(l + v_j), in the words of `OneStage`. If x_j - m ~ N(a, w), Bayes' rule gives
+    precision 1/w + t^2/c^2 and mean (a/w + t (x - m - p m)/c^2) over it. A share of N(x, c^2)
+    guards the tails: for the sampler of the paper this is the forward process.
 
     Attributes:
       log_weights: of the components, shape [components].
       offsets: means minus m_k, in the basis of the component.
       variances: in the basis of the component.
       forward: x.
-      step: h.
+      noise: c^2.
     """
 
     log_weights: Float[Array, " components"]
     offsets: Float[Array, "components dim"]
     variances: Float[Array, "components dim"]
     forward: Float[Array, " dim"]
-    step: Float[Array, ""]
+    noise: Float[Array, ""]
 
     @staticmethod
     def of(
         parts: Components,
         guesses: tuple[Guess, Guess],
         x: Float[Array, " dim"],
-        variance: Array,
-        step: Array,
+        move: OneStage,
     ) -> "Proposal":
         """Builds the proposal from the guesses above (x_j) and here (x_{j+1})."""
         above, here = guesses
-        z = parts.into_basis(x[None, :] - parts.means)
-        t = 1 - step / (parts.variances + variance)
-        variances = 1 / (1 / above.variances + t * t / step)
-        offsets = variances * (above.offsets / above.variances + t * z / step)
+        z = parts.into_basis(x[None, :] - (1 + move.stretch) * parts.means)
+        t = 1 + move.stretch - move.gain / (parts.variances + move.before)
+        noise = move.variance
+        variances = 1 / (1 / above.variances + t * t / noise)
+        offsets = variances * (above.offsets / above.variances + t * z / noise)
         log_weights = jax.nn.log_softmax(here.joint(parts, x))
-        return Proposal(log_weights, offsets, variances, x, step)
+        return Proposal(log_weights, offsets, variances, x, noise)
 
     def draw(self, parts: Components, key: Key) -> Float[Array, " dim"]:
         """One draw of x_j."""
@@ -146,7 +142,7 @@ class Proposal(eqx.Module):
         normal = jax.random.normal(move, self.forward.shape, dtype=jnp.float64)
         z = self.offsets[k] + jnp.sqrt(self.variances[k]) * normal
         local = parts.means[k] + (z if parts.bases is None else parts.bases[k] @ z)
-        onward = self.forward + jnp.sqrt(self.step) * normal
+        onward = self.forward + jnp.sqrt(self.noise) * normal
         use_forward = jax.random.uniform(guard, dtype=jnp.float64) < _FORWARD
         return jnp.where(use_forward, onward, local)
 
@@ -154,5 +150,5 @@ class Proposal(eqx.Module):
         """Log density of the proposal at x."""
         z = parts.into_basis(x[None, :] - parts.means) - self.offsets
         local = jax.nn.logsumexp(self.log_weights + _log_normals(z, self.variances))
-        onward = log_noise(x - self.forward, self.step)
+        onward = log_noise(x - self.forward, self.noise)
         return jnp.logaddexp(jnp.log1p(-_FORWARD) + local, jnp.log(_FORWARD) + onward)

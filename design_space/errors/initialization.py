@@ -10,7 +10,8 @@ from design_space.numerics.defects import expm1_defect
 from design_space.numerics.estimate import Estimate
 from design_space.numerics.statistics import interval_factor
 from design_space.scores.exact import complement_target
-from design_space.targets.base import AbstractTarget, Components
+from design_space.targets.base import AbstractTarget
+from design_space.targets.components import Components
 from design_space.targets.gaussian import Gaussian
 from design_space.targets.line import Line, at_point, panel_count, rule
 from design_space.targets.reduction import Reduction, reduce_to_line

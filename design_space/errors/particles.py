@@ -3,13 +3,14 @@
 From y ~ p_{v_N} a path x_N = y, x_{N-1}, ..., x_0 is proposed upwards by kernels g_j. With a guess
 c_j of the sampler's law at level j (exact at the top, c_0 = N(0, v_0 I)), a step carries the factor
 
-    w_j = c_j(x_j) N(x_{j+1}; x_j + h_j s_j(x_j), h_j) / (c_{j+1}(x_{j+1}) g_j(x_j | x_{j+1})),
+    w_j = c_j(x_j) N(x_{j+1}; m_j(x_j), n_j) / (c_{j+1}(x_{j+1}) g_j(x_j | x_{j+1})),
 
-and the expectation of the product given y is q_N(y) / c_N(y), for any g_j and c_j. The better the
-guess, the smaller the spread: for Gaussian data and its true law there is none. Particles are
-resampled after each step, so that the relative variance of the estimate falls like one over their
-number instead of growing like exp(path KL). The estimate of r = q_N / p_{v_N} is unbiased (Del
-Moral, Feynman-Kac Formulae, 2004, Theorem 7.4.2).
+with m_j and n_j the mean and the variance of the sampler's move (x + h_j s_j(x) and h_j in that
+of the paper), and the expectation of the product given y is q_N(y) / c_N(y), for any g_j and c_j.
+The better the guess, the smaller the spread: for Gaussian data and its true law there is none.
+Particles are resampled after each step, so that the relative variance of the estimate falls like
+one over their number instead of growing like exp(path KL). The estimate of r = q_N / p_{v_N} is
+unbiased (Del Moral, Feynman-Kac Formulae, 2004, Theorem 7.4.2).
 
 Under p_{v_N} alone r may have no variance: the sampler spreads wider than the data. So y is drawn
 in pairs from p_{v_N} and from q_N, and under m = (p + q) / 2
@@ -31,7 +32,9 @@ from design_space.errors.guide import Guess, Proposal, log_noise, pilot
 from design_space.numerics.defects import expm1_defect
 from design_space.numerics.estimate import Estimate
 from design_space.numerics.statistics import mean_estimate
+from design_space.sampling.moves import OneStage, as_chain
 from design_space.sampling.simulate import simulate
+from design_space.sampling.steppers import AbstractStepper, Frozen
 from design_space.schedules.schedule import Schedule
 from design_space.scores.base import AbstractScore
 from design_space.targets.base import AbstractTarget
@@ -51,30 +54,28 @@ def _resample(key: Key, log_weights: Float[Array, " particles"]) -> Array:
 
 
 class _Level(eqx.Module):
-    """What one step upwards needs: the level it reaches, the step, guesses above and here."""
+    """What one move upwards needs: the move, guesses above and here."""
 
-    sigma: Array
-    step: Array
+    move: OneStage
     above: Guess
     here: Guess
     key: Array
 
 
-def _levels(schedule: Schedule, guesses: Guess, key: Key) -> _Level:
-    """All steps, from the bottom up."""
+def _levels(chain: OneStage, guesses: Guess, key: Key) -> _Level:
+    """All moves, from the bottom up."""
     return _Level(
-        schedule.forward_sigmas[1:],
-        schedule.forward_variance_steps,
+        jax.tree.map(lambda a: a[::-1], chain),
         jax.tree.map(lambda a: a[:-1][::-1], guesses),
         jax.tree.map(lambda a: a[1:][::-1], guesses),
-        jax.random.split(key, schedule.steps),
+        jax.random.split(key, chain.before.shape[0]),
     )
 
 
 @eqx.filter_jit
 def log_density_ratios(
     target: AbstractTarget,
-    schedule: Schedule,
+    chain: OneStage,
     score: AbstractScore,
     points: Float[Array, "points dim"],
     key: Key,
@@ -86,7 +87,7 @@ def log_density_ratios(
 
     Args:
       target: the data law.
-      schedule: the noise schedule.
+      chain: the moves of the sampler, one after the other (`as_chain`).
       score: the score model.
       points: y, shape [points, dim].
       key: random key.
@@ -96,11 +97,11 @@ def log_density_ratios(
     Returns:
       log r, shape [points, filters]; exp of each is unbiased.
     """
-    guesses = pilot(target, schedule, score, named_key(key, "pilot"), _PILOT)
+    guesses = pilot(target, chain, score, named_key(key, "pilot"), _PILOT)
 
     def point(args: tuple[Array, Key]) -> Array:
         y, k = args
-        return jax.vmap(lambda each: _filter(target, score, schedule, guesses, y, each, particles))(
+        return jax.vmap(lambda each: _filter(target, score, chain, guesses, y, each, particles))(
             jax.random.split(k, filters)
         )
 
@@ -111,7 +112,7 @@ def log_density_ratios(
 def _filter(
     target: AbstractTarget,
     score: AbstractScore,
-    schedule: Schedule,
+    chain: OneStage,
     guesses: Guess,
     y: Float[Array, " dim"],
     key: Key,
@@ -121,10 +122,11 @@ def _filter(
     parts = target.components()
 
     def up(x: Array, here: Array, level: _Level, key: Key) -> tuple[Array, Array, Array]:
-        proposal = Proposal.of(parts, (level.above, level.here), x, level.sigma**2, level.step)
+        move = level.move
+        proposal = Proposal.of(parts, (level.above, level.here), x, move)
         u = proposal.draw(parts, key)
         above = jax.nn.logsumexp(level.above.joint(parts, u))
-        came = log_noise(x - u - level.step * score(u, level.sigma), level.step)
+        came = log_noise(x - move.mean(score, u), move.variance)
         return u, above, above + came - here - proposal.log_density(parts, u)
 
     def climb(state: tuple[Array, Array, Array], level: _Level):
@@ -141,9 +143,9 @@ def _filter(
     start = (
         jnp.broadcast_to(y[None, :], (particles, y.shape[0])),
         jnp.broadcast_to(here, (particles,)),
-        here - target.log_density(y, schedule.backward_variances[-1]),
+        here - target.log_density(y, chain.after[-1]),
     )
-    return jax.lax.scan(climb, start, _levels(schedule, guesses, key))[0][2]
+    return jax.lax.scan(climb, start, _levels(chain, guesses, key))[0][2]
 
 
 def _with_control(values: Float[Array, " n"], control: Float[Array, " n"]) -> Array:
@@ -174,6 +176,7 @@ def marginal_kl_by_particles(
     *,
     points: int,
     particles: int = PARTICLES,
+    stepper: AbstractStepper | None = None,
 ) -> Estimate:
     """KL(p_{v_N} | q_N) by particle filters run upwards in noise.
 
@@ -184,21 +187,29 @@ def marginal_kl_by_particles(
       key: random key.
       points: outer draws y, half from p_{v_N} and half from q_N, at least 16.
       particles: particles in each of the two filters per point, at least 2.
+      stepper: the sampler, of moves that each ask once and add round noise; the frozen-score
+        sampler unless given.
 
     Returns:
       The divergence with a 99 % interval, to which half of the removed bias is added.
 
     Raises:
-      ValueError: if there are too few points or particles.
+      ValueError: if there are too few points or particles, or the sampler has other moves.
     """
     checks.count("points", points, least=16)
     checks.count("particles", particles, least=2)
+    stepper = Frozen() if stepper is None else stepper
+    chain = as_chain(stepper.moves(schedule))
+    if chain is None:
+        domain = "one whose moves each ask the score once and add round noise"
+        raise checks.refusal("sampler.kind", stepper.kind, domain, "take another estimate")
     v, pairs = schedule.backward_variances[-1], points // 2
     exact = target.sample(named_key(key, "points"), pairs, v)
-    made = simulate(score, schedule, named_key(key, "made"), count=pairs, dim=target.dim)
+    run = {"count": pairs, "dim": target.dim, "stepper": stepper}
+    made = simulate(score, schedule, named_key(key, "made"), **run)
     log_r = log_density_ratios(
         target,
-        schedule,
+        chain,
         score,
         jnp.concatenate([exact, made.particles]),
         named_key(key, "paths"),

@@ -119,10 +119,13 @@ def interpolate(
     cell = np.clip(np.floor(inside), 0, grid.size - 2)
     first = cell.astype(np.int64) - _BEFORE + STENCIL
     stencils = extended(values, STENCIL)[first[:, None] + np.arange(STENCIL)[None, :]]
-    near = np.einsum("nk,nk->n", _lagrange_weights(inside - cell), stencils)
-    low = _beyond(values, -position, 0)
-    high = _beyond(values, position - (grid.size - 1), -1)
-    return np.where(position < 0, low, np.where(position > grid.size - 1, high, near))
+    found = np.einsum("nk,nk->n", _lagrange_weights(inside - cell), stencils)
+    low, high = position < 0, position > grid.size - 1
+    if np.any(low):
+        found[low] = _beyond(values, -position[low], 0)
+    if np.any(high):
+        found[high] = _beyond(values, position[high] - (grid.size - 1), -1)
+    return found
 
 
 def slopes(values: Float[np.ndarray, " size"], spacing: float) -> Float[np.ndarray, " size"]:

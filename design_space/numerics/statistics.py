@@ -93,3 +93,24 @@ def median(samples: ArrayLike) -> Interval:
         remedy = "draw more, such a small sample has no 99 % interval of its median"
         raise refusal("samples", count, "at least 8", remedy)
     return Interval(np.median(ranked, axis=0), ranked[outside - 1], ranked[count - outside])
+
+
+def quantile(samples: Float[np.ndarray, " samples"], share: float) -> Interval:
+    """The value below which a law has a given share, with a 99 % interval of order statistics.
+
+    The number of draws below it is binomial, whatever the law.
+
+    Args:
+      samples: independent draws, shape [samples].
+      share: above 0 and below 1.
+
+    Returns:
+      The quantile of the samples; an end of the interval is infinite where there are too few.
+    """
+    ranked, count = np.sort(samples), len(samples)
+    tail = (1 - CONFIDENCE) / 2
+    least, most = (int(stats.binom.ppf(t, count, share)) for t in (tail, 1 - tail))
+    low = ranked[least - 1] if least > 0 else -np.inf
+    high = ranked[most] if most < count else np.inf
+    value = ranked[min(int(share * count), count - 1)]
+    return Interval(*(np.asarray(x) for x in (value, low, high)))

@@ -3,33 +3,16 @@
 import numpy as np
 from jaxtyping import Float
 
-from design_space.numerics.grid import STENCIL, Grid, extended, interpolate
-from design_space.numerics.quadrature import gauss_legendre
+from design_space.numerics.cumulative import cell_sums
+from design_space.numerics.grid import Grid, interpolate
 
 _NEWTON_STEPS = 4
 _NEGLIGIBLE = -60.0  # log of relative density below which no mass is moved
 
 
-def _cell_weights() -> np.ndarray:
-    """Integrals over the middle cell of the polynomial through STENCIL equidistant points."""
-    nodes, weights = gauss_legendre(STENCIL)
-    points = np.arange(STENCIL) - (STENCIL // 2 - 1)
-    total = np.zeros(STENCIL)
-    for x, w in zip(nodes, weights, strict=True):
-        for k in range(STENCIL):
-            others = np.delete(points, k)
-            total[k] += w * np.prod((x - others) / (points[k] - others))
-    return total
-
-
-_CELL = _cell_weights()
-
-
 def _log_tails(grid: Grid, log_density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Logarithms of the masses below and above every grid point, both summed from their tail."""
-    values = np.exp(extended(log_density, STENCIL // 2 - 1) - np.max(log_density))
-    cells = np.lib.stride_tricks.sliding_window_view(values, STENCIL) @ _CELL
-    cells = np.maximum(cells, 1e-300)
+    cells = np.maximum(cell_sums(log_density), 1e-300)
     below = np.cumsum(np.concatenate([cells[:1] * 1e-3, cells]))
     above = np.cumsum(np.concatenate([cells, cells[-1:] * 1e-3])[::-1])[::-1]
     total = np.log(below[-1])  # normalized, so that both laws have mass one

@@ -5,13 +5,21 @@ recursion carries the difference of covariances D_j = Sigma_j - (l + v_j), which
 Sigma_j is not.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from design_space.arrays import Array, Float
+from design_space.sampling.moves import AbstractMove, Seen, is_turned
+from design_space.sampling.operators import AbstractOperators, Diagonals, Matrices
+from design_space.scores.base import Deviation
 
 _UNROLL = 4
+
+Deviations = tuple[tuple[Deviation, ...], ...]
+"""For each move, the affine score at each of its noise levels, stacked over the steps."""
 
 
 class GaussianLaw(eqx.Module):
@@ -63,94 +71,90 @@ def exact_score_law(
     return GaussianLaw(-shrink * mean, generated - initial, generated + initial)
 
 
-def commuting_law(
+def affine_law(
     mean: Float[Array, " dim"],
     eigenvalues: Float[Array, " dim"],
-    variances: Float[Array, " nodes"],
-    steps: Float[Array, " steps"],
-    slopes: Float[Array, "steps dim"],
-    intercepts: Float[Array, "steps dim"],
+    moves: tuple[AbstractMove, ...],
+    deviations: Deviations | None = None,
+    *,
+    basis: Float[Array, "dim dim"] | None = None,
+    start: GaussianLaw | None = None,
 ) -> GaussianLaw:
-    """The sampler's law under s_j(x) = L_{v_j}(x) + E_j (x - m) + e_j, E_j diagonal.
+    """The law of any sampler under affine scores s(x) = L_v(x) + E (x - m) + e.
 
-    With P = l + v_j, t = 1 - h/P + h E and R = h (2 E P) + h^2 (1/P - 2 E + E^2 P):
-    D_{j+1} = t^2 D_j + R, and the mean error follows b_{j+1} = t b_j + h e_j, b_0 = -m.
+    A move takes u = y - m to (I + G) u + k and adds noise of covariance C; with P = l + before and
+    P' = l + after, D' = (I + G) D (I + G)^T + (G P + P G^T + C + P - P') + G P G^T.
 
     Args:
       mean: m in the eigenbasis, shape [dim].
       eigenvalues: l >= 0, shape [dim].
-      variances: v_0 > ... > v_N > 0, shape [steps + 1].
-      steps: h_j, shape [steps].
-      slopes: E_j, shape [steps, dim] (inverse data unit squared).
-      intercepts: e_j, shape [steps, dim] (inverse data unit).
+      moves: the moves of each step.
+      deviations: E and e at each noise level of each move, stacked over the steps, E diagonal
+        [steps, dim] everywhere or a matrix [steps, dim, dim] everywhere; the exact score unless
+        given.
+      basis: the eigenbasis; only noise that is not alike in every direction asks for it.
+      start: the law of Y_0, relative to p_{v_0}; N(0, v_0 I) unless given.
 
     Returns:
-      The law.
+      The law; its `excess` is full where an E is, or where noise is not alike in every direction.
     """
+    matrices = any(at.slope.ndim == 3 for each in deviations or () for at in each)
+    matrices |= is_turned(moves)
+    on: AbstractOperators = Matrices(basis) if matrices else Diagonals()
+    if start is None:
+        start = GaussianLaw(-mean, on.diagonal(-eigenvalues), eigenvalues)
+    exact = Deviation(*(jnp.zeros_like(eigenvalues),) * 3)
 
-    def step(state: tuple[Array, Array, Array], level: tuple[Array, ...]):
-        b, excess, absolute = state
-        v, h, slope, intercept = level
-        total = eigenvalues + v
-        t = 1 - h / total + h * slope
-        made = h * (2 * slope * total) + h * h * (1 / total - 2 * slope + slope**2 * total)
-        return (
-            t * b + h * intercept,
-            t * t * excess + made,
-            t * t * absolute + jnp.abs(made),
-        ), None
+    def step(law: GaussianLaw, level: tuple[Any, Any]) -> tuple[GaussianLaw, None]:
+        for move, found in zip(*level, strict=True):
+            found = (exact,) * move.evaluations if found is None else found
+            law = advance(on, mean, eigenvalues, law, move, found)
+        return law, None
 
-    start = (-mean, -eigenvalues, eigenvalues)
-    (b, excess, absolute), _ = jax.lax.scan(
-        step, start, (variances[:-1], steps, slopes, intercepts)
-    )
-    return GaussianLaw(b, excess, absolute)
+    each = (None,) * len(moves) if deviations is None else deviations
+    unroll = _UNROLL if len(moves) == 1 else 1
+    return jax.lax.scan(step, start, (moves, each), unroll=unroll)[0]
 
 
-def full_law(
+def advance(
+    on: AbstractOperators,
     mean: Float[Array, " dim"],
     eigenvalues: Float[Array, " dim"],
-    variances: Float[Array, " nodes"],
-    steps: Float[Array, " steps"],
-    slopes: Float[Array, "steps dim dim"],
-    intercepts: Float[Array, "steps dim"],
+    law: GaussianLaw,
+    move: AbstractMove,
+    found: tuple[Deviation, ...],
 ) -> GaussianLaw:
-    """The sampler's law under s_j(x) = L_{v_j}(x) + E_j (x - m) + e_j, E_j any matrix.
-
-    With P = diag(l + v_j) and T = I - h P^{-1} + h E:
-    D_{j+1} = T D_j T^T + h (E P + P E^T) + h^2 (P^{-1} - E - E^T + E P E^T).
+    """The law after one move; see `affine_law`.
 
     Args:
+      on: how operators are held.
       mean: m in the eigenbasis, shape [dim].
-      eigenvalues: l >= 0, shape [dim].
-      variances: v_0 > ... > v_N > 0, shape [steps + 1].
-      steps: h_j, shape [steps].
-      slopes: E_j, shape [steps, dim, dim].
-      intercepts: e_j, shape [steps, dim].
+      eigenvalues: l, shape [dim].
+      law: the law before, relative to p_before.
+      move: the move, of one step.
+      found: E and e at each of its noise levels.
 
     Returns:
-      The law, with a full `excess`.
+      The law relative to p_after.
     """
-    unit = jnp.eye(eigenvalues.shape[0])
-
-    def step(state: tuple[Array, Array, Array], level: tuple[Array, ...]):
-        b, excess, absolute = state
-        v, h, slope, intercept = level
-        total = eigenvalues + v
-        t = unit - h * jnp.diag(1 / total) + h * slope
-        moved = slope * total[None, :]
-        made = h * (moved + moved.T) + h * h * (
-            jnp.diag(1 / total) - slope - slope.T + moved @ slope.T
-        )
-        excess = t @ excess @ t.T + made
-        absolute = (t**2) @ absolute + jnp.abs(jnp.diag(made))
-        return (t @ b + h * intercept, (excess + excess.T) / 2, absolute), None
-
-    start = (-mean, -jnp.diag(eigenvalues), eigenvalues)
-    (b, excess, absolute), _ = jax.lax.scan(
-        step, start, (variances[:-1], steps, slopes, intercepts)
+    total = eigenvalues + move.before
+    seen = tuple(
+        Seen(eigenvalues + sigma * sigma, _operator(on, at.slope), at.intercept)
+        for sigma, at in zip(move.sigmas, found, strict=True)
     )
-    return GaussianLaw(b, excess, absolute)
+    linear = move.linear(on, mean, seen, total)
+    whole = on.diagonal(jnp.ones_like(total)) + linear.growth
+    bent = on.around(linear.growth, on.diagonal(total))
+    return GaussianLaw(
+        on.apply(whole, law.shift) + linear.shift,
+        on.around(whole, law.excess) + linear.made + bent,
+        on.apply(whole**2, law.absolute) + linear.parts + jnp.abs(on.diagonal_of(bent)),
+    )
+
+
+def _operator(on: AbstractOperators, slope: Array) -> Array:
+    """A slope that is diagonal, or already a matrix, as an operator."""
+    return on.diagonal(slope) if slope.ndim == 1 else slope
 
 
 def probability_flow_law(

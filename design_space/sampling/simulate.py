@@ -1,13 +1,17 @@
 """The sampler itself, on particles."""
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from design_space import checks
-from design_space.arrays import Array, Float, Key, Scalar, named_key
+from design_space.arrays import Array, Float, Key, named_key
 from design_space.numerics.estimate import Estimate
 from design_space.numerics.statistics import mean_estimate
+from design_space.sampling.moves import AbstractMove, check_dimension
+from design_space.sampling.steppers import given_or_paper
 from design_space.schedules.schedule import Schedule
 from design_space.scores.base import AbstractScore
 
@@ -30,48 +34,84 @@ class ParticleLaw(eqx.Module):
         return mean_estimate(self.particles[:, :, None] * self.particles[:, None, :])
 
 
-def frozen_step(
-    score: AbstractScore,
-    x: Float[Array, " dim"],
-    sigma: Scalar,
-    step: Scalar,
-    noise: Float[Array, " dim"],
-) -> Float[Array, " dim"]:
-    """One step of the exponential integrator with the score frozen (WHT eq. 10).
+def noise_factors(moves: tuple[AbstractMove, ...]) -> tuple[Array | None, ...]:
+    """For each move, what multiplies standard normals to make its noise; None for no noise.
 
-    Y_{j+1} = Y_j + h_j s(Y_j, sigma_j) + sqrt(h_j) U_j.
+    Args:
+      moves: moves of one stepper.
+
+    Returns:
+      Standard deviations [steps], or lower triangular factors [steps, dim, dim].
+    """
+    found = []
+    for move in moves:
+        variance = move.variance
+        if not move.noisy:
+            found.append(None)
+        elif variance.ndim == move.before.ndim:
+            found.append(jnp.sqrt(variance))
+        else:
+            found.append(jax.lax.map(jnp.linalg.cholesky, variance))
+    return tuple(found)
+
+
+def moved(
+    score: AbstractScore,
+    move: AbstractMove,
+    factor: Float[Array, "..."] | None,
+    y: Float[Array, " dim"],
+    normal: Float[Array, " dim"] | None,
+) -> Float[Array, " dim"]:
+    """One move of one particle.
 
     Args:
       score: the score model.
-      x: Y_j, shape [dim].
-      sigma: sigma_j, the noise level before the step.
-      step: h_j = v_j - v_{j+1}.
-      noise: U_j, standard normal, shape [dim].
+      move: the move, of one step.
+      factor: from `noise_factors`, of that step.
+      y: the state, shape [dim].
+      normal: standard normal, shape [dim], where the move is noisy.
 
     Returns:
-      Y_{j+1}, shape [dim].
+      mean(y) + factor normal, shape [dim].
     """
-    return x + step * score(x, sigma) + jnp.sqrt(step) * noise
+    mean = move.mean(score, y)
+    if factor is None or normal is None:
+        return mean
+    return mean + (factor @ normal if factor.ndim == 2 else factor * normal)
 
 
 @eqx.filter_jit
 def _run(
-    score: AbstractScore, schedule: Schedule, keys: Array, start: Float[Array, "count dim"]
+    score: AbstractScore,
+    moves: tuple[AbstractMove, ...],
+    keys: Array,
+    start: Float[Array, "count dim"],
 ) -> Array:
-    def step(x: Array, level: tuple[Array, Array, Key]) -> tuple[Array, None]:
-        sigma, h, key = level
-        noise = jax.random.normal(key, x.shape, dtype=jnp.float64)
-        moved = jax.vmap(lambda y, u: frozen_step(score, y, sigma, h, u))(x, noise)
-        return moved, None
+    def step(x: Array, level: tuple[Any, Any, Key]) -> tuple[Array, None]:
+        each, factors, key = level
+        noises = [m for m in each if m.noisy]
+        draws = iter([key] if len(noises) == 1 else jax.random.split(key, len(noises)))
+        for move, factor in zip(each, factors, strict=True):
+            if factor is None:
+                x = jax.vmap(lambda y, m=move: m.mean(score, y))(x)
+                continue
+            normal = jax.random.normal(next(draws), x.shape, dtype=jnp.float64)
+            x = jax.vmap(lambda y, u, m=move, f=factor: moved(score, m, f, y, u))(x, normal)
+        return x, None
 
-    levels = (schedule.backward_sigmas[:-1], schedule.backward_variance_steps, keys)
-    return jax.lax.scan(step, start, levels)[0]
+    return jax.lax.scan(step, start, (moves, noise_factors(moves), keys))[0]
 
 
 def simulate(
-    score: AbstractScore, schedule: Schedule, key: Key, *, count: int, dim: int
+    score: AbstractScore,
+    schedule: Schedule,
+    key: Key,
+    *,
+    count: int,
+    dim: int,
+    stepper: Any = None,
 ) -> ParticleLaw:
-    """Runs the frozen-score sampler (WHT eq. 10) on independent particles.
+    """Runs a sampler on independent particles.
 
     Starts from N(0, v_0 I) and takes the schedule's steps down to v_N.
 
@@ -81,15 +121,18 @@ def simulate(
       key: random key.
       count: number of particles, at least 1.
       dim: dimension of the data.
+      stepper: the sampler; the frozen-score sampler (WHT eq. 10) unless given.
 
     Returns:
       The particles.
 
     Raises:
-      ValueError: if count or dim is below 1.
+      ValueError: if count or dim is below 1, or the stepper is none or of another dimension.
     """
     checks.count("count", count)
     checks.count("dim", dim)
     normal = jax.random.normal(named_key(key, "start"), (count, dim), dtype=jnp.float64)
     keys = jax.random.split(named_key(key, "steps"), schedule.steps)
-    return ParticleLaw(_run(score, schedule, keys, schedule.backward_sigmas[0] * normal))
+    moves = given_or_paper(stepper, "stepper").moves(schedule)
+    check_dimension(moves, dim)
+    return ParticleLaw(_run(score, moves, keys, schedule.backward_sigmas[0] * normal))

@@ -10,15 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import betaincinv
 
-from design_space.arrays import Array, Scalar, float64
+from design_space.arrays import Scalar, float64
 from design_space.checks import count, finite, one_of, ordered, positive, refusal
 from design_space.schedules.schedule import Schedule
+from design_space.schedules.variance import Preserving
 
 Map = Literal["vp", "sigma"]
 MAPS: tuple[Map, ...] = ("vp", "sigma")
 """How `beta_quantiles` turns a time in [0, 1] into a noise level."""
-
-_BETA_MIN, _BETA_SLOPE = 0.1, 19.9  # beta(t) = 0.1 + 19.9 t of the variance-preserving process
 
 TABLES: dict[str, tuple[float, ...]] = {
     "sd15": (14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029),
@@ -28,12 +27,6 @@ TABLES: dict[str, tuple[float, ...]] = {
 }
 """Align Your Steps: noise levels of ten steps for Stable Diffusion 1.5, SDXL, DeepFloyd-IF (stage
 1) and Stable Video Diffusion, as printed in the paper's table of optimized schedules."""
-
-
-def _vp_time(sigma: Scalar) -> Array:
-    """The time at which sqrt(exp(9.95 t^2 + 0.1 t) - 1) = sigma."""
-    log_snr = jnp.log1p(float64(sigma) ** 2)
-    return 2 * log_snr / (_BETA_MIN + jnp.sqrt(_BETA_MIN**2 + 2 * _BETA_SLOPE * log_snr))
 
 
 def beta_quantiles(
@@ -82,9 +75,9 @@ def beta_quantiles(
     if map == "sigma":
         sigmas = low + quantiles * (high - low)
     else:
-        first, last = _vp_time(low), _vp_time(high)
-        t = first + quantiles * (last - first)
-        sigmas = jnp.sqrt(jnp.expm1(_BETA_SLOPE / 2 * t * t + _BETA_MIN * t))
+        process = Preserving()
+        first, last = process.time(low), process.time(high)
+        sigmas = process.sigma(first + quantiles * (last - first))
     return Schedule.from_sigmas(sigmas.at[0].set(high).at[-1].set(low))
 
 

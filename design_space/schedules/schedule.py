@@ -10,6 +10,7 @@ import numpy as np
 
 from design_space.arrays import Array, ArrayLike, Float, float64, is_concrete
 from design_space.checks import decreasing, numbers, one_of, refusal
+from design_space.schedules.scale import AbstractScale, UnitScale
 from design_space.schedules.variance import AbstractVarianceSchedule, Power
 
 
@@ -25,6 +26,8 @@ class Schedule(eqx.Module):
       variance: the variance schedule that relates times and noise levels.
       forward_sigmas: noise standard deviations sigma_bar_{t_j}, ascending, in data units.
       forward_times: forward times t_j, ascending, in the unit of the variance schedule.
+      scale: what multiplies the state, where the process is not variance exploding; only steppers
+        that step in time ask for it.
 
     Raises:
       ValueError: if the noise levels are fewer than two, not finite, not above 0 or not increasing.
@@ -33,6 +36,7 @@ class Schedule(eqx.Module):
     variance: AbstractVarianceSchedule
     forward_sigmas: Float[Array, " nodes"]
     forward_times: Float[Array, " nodes"]
+    scale: AbstractScale = UnitScale()
 
     def __check_init__(self):
         if not is_concrete(self.forward_sigmas):

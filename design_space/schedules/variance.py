@@ -1,6 +1,7 @@
 """Variance schedules: how the noise level sigma_bar grows with forward time t."""
 
 import abc
+from collections.abc import Callable
 
 import equinox as eqx
 import jax
@@ -109,6 +110,39 @@ class Power(AbstractVarianceSchedule):
     def time(self, sigma: Real[ArrayLike, "*times"]) -> Float[Array, "*times"]:
         """Returns t = sigma^(1/exponent); see the base class."""
         return float64(sigma) ** (1 / self.exponent)
+
+
+def _positive(field: str) -> Callable[[ArrayLike], Float[Array, ""]]:
+    return lambda value: float64(positive(field, value))
+
+
+class Preserving(AbstractVarianceSchedule):
+    """Noise level of the variance-preserving process with beta(t) = beta_min + beta_d t, t >= 0.
+
+    sigma_bar_t = sqrt(exp(beta_d t^2/2 + beta_min t) - 1), for the state divided by its scale.
+
+    Attributes:
+      beta_d: slope of beta, above 0; may be traced, like the other.
+      beta_min: beta(0), above 0.
+
+    Raises:
+      ValueError: if one is not a finite number above 0.
+
+    Source: the VP column of Table 1 in arXiv 2206.00364.
+    """
+
+    beta_d: Float[Array, ""] = eqx.field(converter=_positive("beta_d"), default=19.9)
+    beta_min: Float[Array, ""] = eqx.field(converter=_positive("beta_min"), default=0.1)
+
+    def sigma(self, t: Real[ArrayLike, "*times"]) -> Float[Array, "*times"]:
+        """Returns sigma_bar_t; see the class."""
+        t = float64(t)
+        return jnp.sqrt(jnp.expm1(self.beta_d / 2 * t * t + self.beta_min * t))
+
+    def time(self, sigma: Real[ArrayLike, "*times"]) -> Float[Array, "*times"]:
+        """Returns the positive root of beta_d t^2/2 + beta_min t = log(1 + sigma^2)."""
+        total = jnp.log1p(float64(sigma) ** 2)
+        return 2 * total / (self.beta_min + jnp.sqrt(self.beta_min**2 + 2 * self.beta_d * total))
 
 
 def linear() -> Power:

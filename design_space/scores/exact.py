@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from design_space import checks
 from design_space.arrays import Array, Float, Scalar, is_concrete
 from design_space.scores.base import AbstractScore, Deviation, SplitScore, affine_deviation
-from design_space.targets.base import AbstractTarget, Components
+from design_space.targets.base import AbstractTarget
+from design_space.targets.components import Components
 from design_space.targets.gaussian import Gaussian
 from design_space.targets.mixture import GaussianMixture
 from design_space.targets.reduction import Reduction

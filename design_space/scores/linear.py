@@ -44,6 +44,10 @@ class LinearModel(AbstractModel):
         """See AbstractScore."""
         return self.theta @ self.features(x, sigma)
 
+    def outputs(self, x: Float[Array, " dim"], sigma: Scalar) -> tuple[Array]:
+        """Phi(x, sigma), shape [count]."""
+        return (self.features(x, sigma),)
+
     def weights(self) -> Weights:
         """Theta."""
         return (self.theta,)

@@ -13,6 +13,9 @@ from design_space.scores.base import AbstractScore
 Weights = tuple[Array, ...]
 """The trained matrices of a model, W_l of shape [out_l, in_l], in the order of the layers."""
 
+NO_CLASS = -1
+"""The label of points whose class is left out."""
+
 DTYPES = ("float32", "float64")
 """Number types that models train in."""
 
@@ -94,6 +97,31 @@ class AbstractModel(AbstractScore):
     def kinks(self, sigma: Scalar) -> Float[Array, " kinks"] | None:
         """Where S bends, for one-dimensional points: quadrature splits there. None: unknown."""
         return None
+
+    def outputs(self, x: Float[Array, " dim"], sigma: Scalar) -> tuple[Array, ...]:
+        """What the hidden layers give at one point, from the first on; none unless it has some.
+
+        Args:
+          x: one point, shape [dim].
+          sigma: noise level, in the unit of the data.
+        """
+        return ()
+
+    def given(self, label: Any) -> "AbstractModel":
+        """The score of one class, for models that take class labels.
+
+        Args:
+          label: 0, ..., classes - 1; None, or NO_CLASS where it is traced, for no class.
+
+        Raises:
+          ValueError: if the model takes none.
+        """
+        raise refusal("label", label, "not given", f"a {self.kind} model takes no class labels")
+
+    @property
+    def classes(self) -> int:
+        """How many class labels the model takes."""
+        return 0
 
     @property
     def level_blocks(self) -> int:

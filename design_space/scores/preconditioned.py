@@ -78,6 +78,20 @@ class Preconditioned(AbstractModel):
         inner = self.model.factors(c.scale * x, c.noise)
         return tuple(Factor(factor.input, c.gain * factor.back) for factor in inner)
 
+    def outputs(self, x: Float[Array, " dim"], sigma: Scalar) -> tuple[Array, ...]:
+        """Those of F at (c_in x, c_noise)."""
+        c = self.coefficients(sigma)
+        return self.model.outputs(c.scale * x, c.noise)
+
+    def given(self, label: Any) -> "Preconditioned":
+        """With F of one class; see AbstractModel."""
+        return Preconditioned(self.model.given(label), self.sigma_data)
+
+    @property
+    def classes(self) -> int:
+        """Those of F."""
+        return self.model.classes
+
     @property
     def is_linear(self) -> bool:
         """Whether F is."""

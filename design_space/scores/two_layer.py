@@ -30,7 +30,11 @@ class TwoLayer(AbstractModel):
 
     def __call__(self, x: Float[Array, " dim"], sigma: Scalar) -> Float[Array, " dim"]:
         """See AbstractScore."""
-        return jax.nn.relu(with_level(x, sigma) @ self.inner.T) @ self.outer.T
+        return self.outputs(x, sigma)[0] @ self.outer.T
+
+    def outputs(self, x: Float[Array, " dim"], sigma: Scalar) -> tuple[Array]:
+        """Relu(B [x, sigma]), shape [width]."""
+        return (jax.nn.relu(with_level(x, sigma) @ self.inner.T),)
 
     def weights(self) -> Weights:
         """B, and A if both are trained."""

@@ -10,13 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from design_space.pipeline import divergence, evaluate_specification
+from design_space.errors.path import without_path
+from design_space.pipeline import evaluate_specification
 from design_space.provenance import device, dtype, versions
+from design_space.specification import Specification
 from design_space.sweeps.axes import read_product
 from design_space.sweeps.groups import Designs, Group
 from design_space.sweeps.measure import QUANTITIES, TRAINING, Measured, measured
 from design_space.sweeps.pieces import encode
 from design_space.sweeps.program import Batches
+from design_space.trained_budgets import divergence
 
 TOGETHER = "together"
 """How the designs of a group are evaluated: by one compiled program."""
@@ -134,23 +137,33 @@ def _reasons(
     designs: Designs, group: Group, rows: np.ndarray, found: Measured
 ) -> tuple[str | None, ...]:
     """Why numbers are missing in each row of a piece that was evaluated together."""
-    finite = {name: np.isfinite(found.numbers[name]) for name in QUANTITIES}
+    finite = {}
+    for name in QUANTITIES:  # what no design of the kind has is not missing from this one
+        none = np.array([method == "unavailable" for method in found.methods[name]])
+        finite[name] = np.isfinite(found.numbers[name]) | none[None, :]
     fine = np.logical_and.reduce(list(finite.values()))
-    reasons: list[str | None] = [None] * fine.size
+    reasons = list(found.reasons) * len(rows)
     each = fine.shape[1]
     for i in np.flatnonzero(~fine.all(axis=1)):
         try:
-            designs.specification(group, int(rows[i]))
-            refused = None
+            design = designs.specification(group, int(rows[i]))
         except ValueError as error:
-            refused = _text(error)
-        for j in range(each):
-            if refused is not None:
-                reasons[i * each + j] = refused
-            elif not fine[i, j]:
-                missing = [name for name in QUANTITIES if not finite[name][i, j]]
-                reasons[i * each + j] = _not_finite(found.numbers, missing, int(i), j)
+            reasons[i * each : (i + 1) * each] = [_text(error)] * each
+            continue
+        for j in np.flatnonzero(~fine[i]):
+            missing = [name for name in QUANTITIES if not finite[name][i, j]]
+            why = _no_path(design, missing) or _not_finite(found.numbers, missing, int(i), int(j))
+            reasons[i * each + j] = why
     return tuple(reasons)
+
+
+def _no_path(design: Specification, missing: Sequence[str]) -> str | None:
+    """Why a sampler has no path KL, if that is all that is missing: a share of noise may be 0."""
+    if not set(missing) <= {"discretization", "score", "path_kl"}:
+        return None
+    grid = design.schedule()
+    why = without_path(design.sampler(grid).moves(grid))
+    return None if why is None else f"{', '.join(missing)}: {why}"
 
 
 def _not_finite(numbers: Mapping[str, Any], missing: Sequence[str], i: int, j: int) -> str:

@@ -118,7 +118,7 @@ def _kinds(base: Mapping[str, Any], product: Product) -> dict[str, set[str]]:
         if isinstance(table.get("kind"), str):
             found.setdefault(name, set()).add(table["kind"])
     for name in grammar.GRAMMAR:
-        implicit = {"schedule": {grammar.PAIR}, "training": {grammar.SETTINGS}}.get(name, set())
+        implicit = {grammar.PAIR, grammar.SETTINGS} & set(grammar.GRAMMAR[name])
         found.setdefault(name, implicit | {grammar.DEFAULT_KINDS.get(name, "")})
     return found
 

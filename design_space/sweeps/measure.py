@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 
 from design_space.arrays import Array
+from design_space.errors.path import WITHOUT_PATH
 from design_space.evaluate import Evaluation
 from design_space.numerics.estimate import Estimate
 from design_space.trained_evaluation import TrainedEvaluation
@@ -58,6 +59,10 @@ def measured(found: Evaluation | TrainedEvaluation) -> Measured:
         numbers[f"bound.{name}"] = jnp.stack(each)
     methods = {name: tuple(getattr(b, name).method for b in budgets) for name in QUANTITIES}
     return Measured(numbers, methods, tuple(_reason(budget) for budget in budgets))
+
+
+NO_PATH = tuple(f"discretization, score, path_kl: {reason}" for reason in WITHOUT_PATH)
+"""The reasons of a row that hold for every design of its kind."""
 
 
 def _training(found: TrainedEvaluation) -> dict[str, Array]:

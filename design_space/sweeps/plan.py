@@ -4,6 +4,7 @@ import copy
 import importlib.metadata
 import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,8 @@ def plan(
     }
     _check_size(product, row_bytes(head | {"columns": columns(False)}), room)
     check_values(designs)
+    for name, table in specification.items():
+        _refuse_infinite(name, table)
     groups, pieces = _cut(designs, seed, draws, piece)
     rows = sum(entry["rows"] for entry in pieces)
     return head | {
@@ -260,6 +263,19 @@ def _checked(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         if name != "sweep" and not isinstance(table, Mapping):
             raise checks.refusal(name, table, "a table", f"write [{name}] and its keys below it")
     return specification
+
+
+def _refuse_infinite(field: str, value: Any) -> None:
+    """Refuses what a single design may have, and a manifest, which is JSON, cannot say."""
+    if isinstance(value, Mapping):
+        for name, entry in value.items():
+            _refuse_infinite(f"{field}.{name}", entry)
+    elif isinstance(value, list | tuple):
+        for position, entry in enumerate(value):
+            _refuse_infinite(f"{field}[{position}]", entry)
+    elif isinstance(value, float) and not math.isfinite(value):
+        remedy = "take a number above all noise levels, which does the same"
+        raise checks.refusal(field, value, "finite in a sweep", remedy)
 
 
 def _check_size(product: Product, bytes_each: int, room: int | None) -> None:

@@ -18,7 +18,7 @@ from design_space.arrays import Array
 from design_space.pipeline import evaluate_specification
 from design_space.specification import Specification
 from design_space.sweeps.groups import WHOLE, Designs, Group
-from design_space.sweeps.measure import Measured, measured
+from design_space.sweeps.measure import NO_PATH, Measured, measured
 
 CACHE_BYTES = 1 << 22
 """On a CPU a batch is as many designs as keep the largest array within this much."""
@@ -38,11 +38,13 @@ class Traced(NamedTuple):
     Attributes:
       row: numbers of one design -> its columns.
       methods: quantity -> its method in each row.
+      reasons: why each row has no path KL, where no design of this kind has one, or None.
       largest: bytes of the largest array of one design.
     """
 
     row: Callable[[dict[str, Array]], dict[str, Array]]
     methods: dict[str, tuple[str, ...]]
+    reasons: tuple[str | None, ...]
     largest: int
 
 
@@ -76,13 +78,15 @@ def trace(designs: Designs, group: Group, seed: int, draws: int) -> Traced | Non
         return None
     shapes = {name: _shape(name, first) for name in designs.moving}
     methods: dict[str, tuple[str, ...]] = {}
+    kept: list[tuple[str | None, ...]] = []
 
     def row(values: dict[str, Array]) -> dict[str, Any]:
         found = evaluate_specification(first.with_values(values), seed=seed, draws=draws)
         numbers, by, reasons = measured(found)
-        if any(reasons):
+        if not set(reasons) <= {None, *NO_PATH}:
             raise _OneAtATimeError  # what is missing here may be had from the numbers themselves
         methods.update(by)
+        kept.append(reasons)
         return dict(numbers)
 
     try:
@@ -95,7 +99,7 @@ def trace(designs: Designs, group: Group, seed: int, draws: int) -> Traced | Non
     def again(values: dict[str, Array]) -> dict[str, Array]:
         return jax.tree.unflatten(structure, run(*jax.tree.leaves(values)))
 
-    return Traced(again, methods, _largest(closed.jaxpr))
+    return Traced(again, methods, kept[-1], _largest(closed.jaxpr))
 
 
 class _OneAtATimeError(Exception):
@@ -153,6 +157,7 @@ class Compiled(NamedTuple):
       temporaries: bytes that a batch takes on each device while it is worked on.
       each: bytes of the numbers of one design, those that go in and those that come out.
       methods: quantity -> its method in each row.
+      reasons: why each row has no path KL, where no design of this kind has one, or None.
     """
 
     run: Callable[[dict[str, np.ndarray], int], dict[str, Array]]
@@ -161,6 +166,7 @@ class Compiled(NamedTuple):
     temporaries: int
     each: float
     methods: dict[str, tuple[str, ...]]
+    reasons: tuple[str | None, ...]
 
 
 def compiled(traced: Traced, designs: Designs, group: Group, most: int) -> Compiled:
@@ -187,7 +193,8 @@ def compiled(traced: Traced, designs: Designs, group: Group, most: int) -> Compi
         run, temporaries, kept = _compile(traced, designs, group, size, batch)
         if batch == 1 or temporaries + kept <= _free(devices[0]):
             each = kept * len(devices) / size
-            return Compiled(run, size, batch, temporaries, each, traced.methods)
+            kinds = (traced.methods, traced.reasons)
+            return Compiled(run, size, batch, temporaries, each, *kinds)
         batch //= 2
 
 
@@ -298,11 +305,11 @@ class Batches:
           rows: of the group, at most as many as a piece holds.
 
         Returns:
-          Columns of shape [designs, rows of a design], and no reasons.
+          Columns of shape [designs, rows of a design], and methods and reasons of one design.
         """
         program, group = self.program(number), self._designs.groups[number]
         padded = np.concatenate([rows, np.full(program.size - len(rows), rows[-1])])
         values = self._designs.values(group, padded)
         found = program.run({name: values[name] for name in self._designs.moving}, len(rows))
         numbers = {name: np.asarray(column)[: len(rows)] for name, column in found.items()}
-        return Measured(numbers, program.methods, ())
+        return Measured(numbers, program.methods, program.reasons)

@@ -21,38 +21,7 @@ from design_space.arrays import (
     named_key,
 )
 from design_space.numerics.estimate import Estimate
-
-
-class Components(eqx.Module):
-    """A data law as a mixture of Gaussians N(m_k, B_k diag(l_k) B_k^T) with weights w_k.
-
-    Attributes:
-      log_weights: log w_k, shape [components].
-      means: m_k, shape [components, dim].
-      variances: eigenvalues l_k >= 0, shape [components, dim].
-      bases: orthogonal B_k, shape [components, dim, dim]; None stands for the identity.
-    """
-
-    log_weights: Float[Array, " components"]
-    means: Float[Array, "components dim"]
-    variances: Float[Array, "components dim"]
-    bases: Float[Array, "components dim dim"] | None = None
-
-    def into_basis(self, x: Float[Array, "components dim"]) -> Float[Array, "components dim"]:
-        """B_k^T x_k for every component."""
-        return x if self.bases is None else jnp.einsum("kij,ki->kj", self.bases, x)
-
-    def out_of_basis(self, x: Float[Array, "components dim"]) -> Float[Array, "components dim"]:
-        """B_k x_k for every component."""
-        return x if self.bases is None else jnp.einsum("kij,kj->ki", self.bases, x)
-
-    def mean_of_diagonals(
-        self, weights: Float[Array, " components"], diagonals: Float[Array, "components dim"]
-    ) -> Float[Array, "dim dim"]:
-        """sum_k w_k B_k diag(c_k) B_k^T."""
-        if self.bases is None:
-            return jnp.diag(weights @ diagonals)
-        return jnp.einsum("k,kij,kj,klj->il", weights, self.bases, diagonals, self.bases)
+from design_space.targets.components import Components, few_score
 
 
 class Posterior(eqx.Module):
@@ -69,6 +38,17 @@ class Posterior(eqx.Module):
     weights: Float[Array, " components"]
     scores: Float[Array, "components dim"]
     means: Float[Array, "components dim"]
+
+
+def _check_point(x: Array, parts: Components) -> None:
+    """Refuses what is not one point of the law's dimension."""
+    if x.shape != parts.means.shape[1:]:
+        raise checks.refusal(
+            "x.shape",
+            x.shape,
+            f"{parts.means.shape[1:]}, one point",
+            "match the dimension of the law; batch over points with jax.vmap",
+        )
 
 
 def _spread(
@@ -175,13 +155,7 @@ class AbstractTarget(eqx.Module):
           ValueError: if x is not one point of the law's dimension.
         """
         parts = self.components()
-        if x.shape != parts.means.shape[1:]:
-            raise checks.refusal(
-                "x.shape",
-                x.shape,
-                f"{parts.means.shape[1:]}, one point",
-                "match the dimension of the law; batch over points with jax.vmap",
-            )
+        _check_point(x, parts)
         z = parts.into_basis(x[None, :] - parts.means)
         c = parts.variances + variance
         log_joint = parts.log_weights - 0.5 * jnp.sum(z * z / c + jnp.log(2 * jnp.pi * c), axis=1)
@@ -198,7 +172,11 @@ class AbstractTarget(eqx.Module):
 
     def score(self, x: Real[ArrayLike, "..."], variance: Scalar) -> Float[Array, " dim"]:
         """The score grad log p_v(x), shape [dim], as the posterior mean of the component scores."""
-        posterior = self.posterior(float64(x), self.check_variance(variance))
+        parts, point, v = self.components(), float64(x), self.check_variance(variance)
+        if parts.is_few:
+            _check_point(point, parts)
+            return few_score(parts, point, v)
+        posterior = self.posterior(point, v)
         return posterior.weights @ posterior.scores
 
     def denoiser(self, x: Real[ArrayLike, "..."], variance: Scalar) -> Float[Array, " dim"]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from design_space import checks
 from design_space.arrays import Array, Float, float64
-from design_space.targets.base import Components
+from design_space.targets.components import Components
 from design_space.targets.mixture import AbstractMixture
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from design_space import checks
 from design_space.arrays import EPS, Array, Float, Key, Scalar, float64, is_concrete
 from design_space.numerics.estimate import Estimate
-from design_space.targets.base import AbstractTarget, Components
+from design_space.targets.base import AbstractTarget
+from design_space.targets.components import Components
 
 
 def diagonalize(field: str, matrix: Any, dim: int) -> tuple[Array, Array | None]:

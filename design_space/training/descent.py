@@ -1,4 +1,4 @@
-"""Full-batch gradient descent on the denoising loss, one model at a time; batch it with vmap.
+"""Gradient descent on a loss, the whole of it at every step, one model at a time; vmap batches it.
 
   theta_{k+1} = theta_k - h grad loss(theta_k)
 
@@ -15,13 +15,23 @@ import optax
 
 from design_space.arrays import Array, Float, Int
 from design_space.scores.model import AbstractModel, Weights
-from design_space.training.objective import DenoisingData, weighted_squares
+from design_space.training.losses import DENOISING, AbstractLoss
+from design_space.training.objective import DenoisingData
 
 Transform = Callable[[Any], optax.GradientTransformation]
 """Makes optax's update rule from a learning rate; `optax.sgd` is gradient descent."""
 
 BLOW_UP = 1e6
 """A run has diverged once its loss is this many times the initial one, or not a number."""
+
+
+def rounding(loss: Float[Array, "..."]) -> float:
+    """A loss that rounding makes of zero is below this: so many squares of a rounding.
+
+    Args:
+      loss: of the number type of training.
+    """
+    return BLOW_UP * float(jnp.finfo(loss.dtype).eps) ** 2
 
 
 class State(eqx.Module):
@@ -34,6 +44,7 @@ class State(eqx.Module):
       initial_loss: loss at theta_0.
       diverged_at: the step at which the run was found to diverge, -1 if it was not; from there on
         the weights stay.
+      memory: what the loss remembers of the steps before.
     """
 
     step: Int[Array, ""]
@@ -41,6 +52,7 @@ class State(eqx.Module):
     inner: Any
     initial_loss: Float[Array, ""]
     diverged_at: Int[Array, ""]
+    memory: Any
 
 
 class Info(eqx.Module):
@@ -66,42 +78,58 @@ class Info(eqx.Module):
 
 
 class GradientDescent(eqx.Module):
-    """Full-batch gradient descent on one loss.
+    """Gradient descent on one loss.
 
     Attributes:
       model: the initial model; what is not trained stays as it is there.
       data: what the loss is made of.
       learning_rate: h.
       transform: optax's update rule.
+      objective: the loss that is made of them.
     """
 
     model: AbstractModel
     data: DenoisingData
     learning_rate: Float[Array, ""]
     transform: Transform = eqx.field(static=True, default=optax.sgd)
+    objective: AbstractLoss = DENOISING
 
-    def loss(self, weights: Weights) -> tuple[Float[Array, ""], Float[Array, "points levels"]]:
-        """The loss at given weights, and the f_ij that it is made of."""
-        squares = weighted_squares(self.model.with_weights(weights), self.data)
+    def loss(
+        self, weights: Weights, step: Int[Array, ""] | int = 0, memory: Any = ()
+    ) -> tuple[Float[Array, ""], Float[Array, "points levels"]]:
+        """The loss at given weights, and the f_ij that it is made of.
+
+        Args:
+          weights: the trained matrices.
+          step: k, for losses that are drawn anew at every step.
+          memory: what the loss remembers, for those that do.
+        """
+        model = self.model.with_weights(weights)
+        squares = self.objective.terms(model, self.data, jnp.asarray(step), memory)
         return 0.5 * jnp.sum(squares) / self.data.points.shape[0], squares
 
     def init(self) -> State:
         """The state before the first step."""
         weights = self.model.weights()
         inner = self.transform(self.learning_rate).init(weights)
-        zero = jnp.zeros((), jnp.int32)
-        return State(zero, weights, inner, self.loss(weights)[0], zero - 1)
+        zero, memory = jnp.zeros((), jnp.int32), self.objective.memory(weights)
+        return State(zero, weights, inner, self.loss(weights, zero, memory)[0], zero - 1, memory)
+
+    def _slope(self, state: State) -> tuple[tuple[Array, Array], Weights]:
+        """The loss, its f_ij and its gradient at a state."""
+        both = jax.value_and_grad(self.loss, has_aux=True)
+        return both(state.weights, state.step, state.memory)
 
     def step(self, state: State) -> tuple[State, Info]:
         """One step, and what was measured before it."""
-        (loss, squares), gradient = jax.value_and_grad(self.loss, has_aux=True)(state.weights)
+        (loss, squares), gradient = self._slope(state)
         return self._moved(state, loss, gradient), self._measured(state, loss, squares, gradient)
 
     def advance(self, state: State, count: Int[Array, ""]) -> State:
         """So many steps, of which nothing is kept but the last state."""
 
         def once(_: Any, state: State) -> State:
-            (loss, _), gradient = jax.value_and_grad(self.loss, has_aux=True)(state.weights)
+            (loss, _), gradient = self._slope(state)
             return self._moved(state, loss, gradient)
 
         return jax.lax.fori_loop(0, count, once, state)
@@ -137,7 +165,7 @@ class GradientDescent(eqx.Module):
 
     def measure(self, state: State) -> Info:
         """What is measured at a state."""
-        (loss, squares), gradient = jax.value_and_grad(self.loss, has_aux=True)(state.weights)
+        (loss, squares), gradient = self._slope(state)
         return self._measured(state, loss, squares, gradient)
 
     def model_at(self, state: State) -> AbstractModel:
@@ -149,14 +177,16 @@ class GradientDescent(eqx.Module):
         update, inner = self.transform(self.learning_rate).update(
             gradient, state.inner, state.weights
         )
-        fine = jnp.isfinite(loss) & (loss <= BLOW_UP * state.initial_loss)
+        limit = jnp.maximum(BLOW_UP * state.initial_loss, rounding(loss))
+        fine = jnp.isfinite(loss) & (loss <= limit)
         fine &= state.diverged_at < 0
         moved = optax.apply_updates(state.weights, update)
         weights, inner = jax.tree.map(
             lambda new, old: jnp.where(fine, new, old), (moved, inner), (state.weights, state.inner)
         )
         found = jnp.where((state.diverged_at < 0) & ~fine, state.step, state.diverged_at)
-        return State(state.step + 1, weights, inner, state.initial_loss, found)
+        memory = self.objective.remembered(state.memory, weights)
+        return State(state.step + 1, weights, inner, state.initial_loss, found, memory)
 
     def _measured(self, state: State, loss: Array, squares: Array, gradient: Weights) -> Info:
         fine = jnp.isfinite(loss) & (state.diverged_at < 0)

@@ -14,6 +14,7 @@ from design_space import checks
 from design_space.arrays import Array, Float, Int
 from design_space.scores.model import AbstractModel
 from design_space.training.descent import GradientDescent, Info, State, Transform
+from design_space.training.losses import DENOISING, AbstractLoss
 from design_space.training.objective import DenoisingData
 
 
@@ -28,15 +29,19 @@ class Ensemble(eqx.Module):
       data: one DenoisingData for all, or one for each member.
       learning_rates: h of each member, shape [members].
       transform: optax's update rule.
+      objective: the loss that is made of the data, with the members along the first axis of its
+        arrays.
     """
 
     models: AbstractModel
     data: DenoisingData
     learning_rates: Float[Array, " members"]
     transform: Transform = eqx.field(static=True, default=optax.sgd)
+    objective: AbstractLoss = DENOISING
 
     def __check_init__(self):
-        for field, tree in (("models", self.models), *self._batched_data()):
+        own = ("models", self.models), ("objective", self.objective)
+        for field, tree in (*own, *self._batched_data()):
             for leaf in jax.tree.leaves(eqx.filter(tree, eqx.is_array)):
                 size = leaf.shape[0] if leaf.ndim else 0
                 checks.same_dimension(f"members of {field}", size, "learning_rates", self.members)
@@ -63,14 +68,14 @@ class Ensemble(eqx.Module):
           shared: arguments that are the same for all.
         """
         every = eqx.if_array(0)
-        axes = (every, None if self.shares_data else every, 0, every, None)
+        axes = (every, None if self.shares_data else every, 0, every, every, None)
 
-        def one(model: Any, data: Any, rate: Array, own: Any, common: Any) -> Any:
-            descent = GradientDescent(model, data, rate, self.transform)
+        def one(model: Any, data: Any, rate: Array, loss: Any, own: Any, common: Any) -> Any:
+            descent = GradientDescent(model, data, rate, self.transform, loss)
             return function(descent, *own, *common)
 
         return eqx.filter_vmap(one, in_axes=axes)(
-            self.models, self.data, self.learning_rates, batched, shared
+            self.models, self.data, self.learning_rates, self.objective, batched, shared
         )
 
     def init(self) -> State:
@@ -162,4 +167,5 @@ def shard(ensemble: Ensemble, devices: Sequence[Any] | None = None) -> Ensemble:
         laid(ensemble.data, whole if ensemble.shares_data else split),
         laid(ensemble.learning_rates, split),
         ensemble.transform,
+        laid(ensemble.objective, split),
     )

@@ -6,7 +6,7 @@ for each pair, X_ij = x_i + sigma_j xi_ij, total weighting beta_j.
   r_ij = sigma_j S(X_ij, sigma_j) + xi_ij,   f_ij = beta_j |r_ij|^2,   loss = (1/2n) sum_ij f_ij.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -15,10 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from design_space import checks
-from design_space.arrays import Array, ArrayLike, Float, Key, is_concrete, named_key
+from design_space.arrays import Array, ArrayLike, Float, Int, Key, is_concrete, named_key
 from design_space.schedules.schedule import Schedule
 from design_space.scores.base import AbstractScore
-from design_space.scores.model import training_dtype
+from design_space.scores.model import AbstractModel, training_dtype
 from design_space.weightings.base import AbstractWeighting
 
 
@@ -30,12 +30,14 @@ class DenoisingData(eqx.Module):
       noise: xi_ij, standard normal, shape [points, levels, dim].
       sigmas: noise levels sigma_j, shape [levels].
       beta: total weighting beta_j, above 0, shape [levels].
+      labels: class of each point, or NO_CLASS, shape [points]; None for models without classes.
     """
 
     points: Float[Array, "points dim"]
     noise: Float[Array, "points levels dim"]
     sigmas: Float[Array, " levels"]
     beta: Float[Array, " levels"]
+    labels: Int[Array, " points"] | None = None
 
     @property
     def noisy(self) -> Float[Array, "points levels dim"]:
@@ -78,6 +80,7 @@ def denoising_data(
     weighting: AbstractWeighting,
     key: Key,
     dtype: Any = "float64",
+    labels: ArrayLike | Sequence[Any] | None = None,
 ) -> DenoisingData:
     """Draws the noise of an empirical denoising loss.
 
@@ -87,6 +90,7 @@ def denoising_data(
       weighting: gives beta_j, by its `total`.
       key: random key of the noise.
       dtype: "float32" or "float64", the number type of training.
+      labels: class of each point, whole numbers, shape [n]; for models that take labels.
 
     Raises:
       ValueError: if the data are empty or not finite, a beta_j is not finite or not above 0, or a
@@ -100,7 +104,17 @@ def denoising_data(
     shape = (data.shape[0], schedule.steps, data.shape[1])
     noise = jax.random.normal(named_key(key, "noise"), shape, dtype)
     levels = jnp.asarray(schedule.forward_sigmas[1:], dtype)
-    return DenoisingData(jnp.asarray(data, dtype), noise, levels, jnp.asarray(beta, dtype))
+    classes = None if labels is None else _labels(labels, data.shape[0])
+    return DenoisingData(jnp.asarray(data, dtype), noise, levels, jnp.asarray(beta, dtype), classes)
+
+
+def _labels(labels: Any, points: int) -> Int[Array, " points"]:
+    """Checks one class for each point."""
+    given = np.asarray(labels)
+    if given.shape != (points,) or given.dtype.kind not in "iu" or np.any(given < 0):
+        domain = f"{points} whole numbers of at least 0, one for each point"
+        raise checks.refusal("labels", labels, domain, "number the classes from 0")
+    return jnp.asarray(given, jnp.int32)
 
 
 def _check_range(field: str, value: Any, dtype: Any) -> None:
@@ -115,6 +129,34 @@ def _check_range(field: str, value: Any, dtype: Any) -> None:
         raise checks.refusal(field, float(off[0]), domain, "scale it, or take float64")
 
 
+def at_rows(
+    function: Callable[..., Array], model: AbstractScore, data: DenoisingData, *rows: Array
+) -> Array:
+    """A function of a model at every point and level, with the model of each point's class.
+
+    Args:
+      function: of the model and of one row of each of `rows`.
+      model: a score; one that takes class labels if the data have them.
+      data: gives the labels.
+      rows: arrays of shape [points, levels, ...].
+
+    Returns:
+      Shape [points, levels, ...].
+    """
+    points, levels = data.noise.shape[:2]
+    # one axis: matrix products need no transposes
+    flat = [row.reshape(points * levels, *row.shape[2:]) for row in rows]
+    if data.labels is None:
+        found = jax.vmap(lambda *row: function(model, *row))(*flat)
+    else:
+        if not isinstance(model, AbstractModel):
+            remedy = "give a model that takes class labels, or data without"
+            raise checks.refusal("model", type(model).__name__, "a model with classes", remedy)
+        each = jnp.repeat(data.labels, levels)
+        found = jax.vmap(lambda c, *row: function(model.given(c), *row))(each, *flat)
+    return found.reshape(points, levels, *found.shape[1:])
+
+
 def residuals(score: AbstractScore, data: DenoisingData) -> Float[Array, "points levels dim"]:
     """r_ij = sigma_j S(X_ij, sigma_j) + xi_ij.
 
@@ -122,10 +164,9 @@ def residuals(score: AbstractScore, data: DenoisingData) -> Float[Array, "points
       score: the score model.
       data: data and noise.
     """
-    points, levels, dim = data.noise.shape
-    rows = data.noisy.reshape(points * levels, dim)  # one axis: matrix products need no transposes
-    scores = jax.vmap(score)(rows, jnp.tile(data.sigmas, points))
-    return data.sigmas[None, :, None] * scores.reshape(data.noise.shape) + data.noise
+    levels = jnp.broadcast_to(data.sigmas[None, :], data.noise.shape[:2])
+    scores = at_rows(lambda model, x, sigma: model(x, sigma), score, data, data.noisy, levels)
+    return data.sigmas[None, :, None] * scores + data.noise
 
 
 def weighted_squares(score: AbstractScore, data: DenoisingData) -> Float[Array, "points levels"]:

@@ -12,6 +12,7 @@ from design_space import checks
 from design_space.arrays import Array, Float, Int, float64, is_concrete
 from design_space.scores.model import AbstractModel
 from design_space.training.descent import BLOW_UP
+from design_space.training.guards import check_model
 from design_space.training.learning_rate import (
     RULES,
     SAFE_SHARE,
@@ -22,7 +23,7 @@ from design_space.training.learning_rate import (
 from design_space.training.objective import DenoisingData, empirical_loss
 from design_space.training.population import PopulationSolvable
 from design_space.training.solvable import Solvable
-from design_space.training.train import Progress, check_model, train
+from design_space.training.train import Progress, train
 
 METHODS = ("auto", "closed form", "simulated")
 """How the weights along a run are had; "auto" takes the closed form where there is one."""

@@ -15,15 +15,21 @@ from design_space import checks
 from design_space.arrays import Array, Float, Int
 from design_space.scores.model import AbstractModel
 from design_space.training.checkpoint import digest, load, rule_digest, save, structure
-from design_space.training.descent import GradientDescent, Info, State, Transform
+from design_space.training.descent import GradientDescent, Info, State, Transform, rounding
 from design_space.training.ensemble import Ensemble, member
-from design_space.training.learning_rate import (
-    RULES,
-    read_learning_rate,
-    stability_limit,
+from design_space.training.guards import (
+    check_labels,
+    check_model,
+    check_objective,
+    check_rule,
+    of_member,
+    refuse_divergence,
+    refuse_memory,
 )
-from design_space.training.memory import check_memory, refuse
-from design_space.training.objective import DenoisingData, empirical_loss
+from design_space.training.learning_rate import RULES, read_learning_rate
+from design_space.training.losses import DENOISING, AbstractLoss
+from design_space.training.memory import check_memory
+from design_space.training.objective import DenoisingData
 
 ON_DIVERGENCE = ("raise", "record")
 _MOST_STEPS = 2**31 - 1  # steps are counted in int32
@@ -96,11 +102,12 @@ def train(
     learning_rate: float | str = "auto",
     records: int | Sequence[int] = 100,
     transform: Transform = optax.sgd,
+    objective: AbstractLoss = DENOISING,
     checkpoint: str | Path | None = None,
     progress: Callable[[Progress], None] | None = None,
     on_divergence: str = "raise",
 ) -> Training:
-    """Trains one model by full-batch gradient descent.
+    """Trains one model by gradient descent, full-batch unless the loss draws its data anew.
 
     Args:
       model: the initial model.
@@ -110,6 +117,7 @@ def train(
         Theorem 1's.
       records: how many measurements, or at which steps.
       transform: optax's update rule, made from the learning rate.
+      objective: the loss; the denoising loss on the data as they are unless given.
       checkpoint: a file to resume from and to keep the run in; none unless given.
       progress: told how far the run has come, from time to time.
       on_divergence: "raise", or "record" to return what there is.
@@ -122,8 +130,10 @@ def train(
     check_model(model, data)
     check_rule(transform)
     check_memory(model, data, 1)
+    check_objective(objective, learning_rate)
+    check_labels(model, data, objective)
     rate = read_learning_rate(learning_rate, model, data)
-    descent = GradientDescent(model, data, rate, transform)
+    descent = GradientDescent(model, data, rate, transform, objective)
     at = record_steps(steps, records)
     return _run(descent, at, checkpoint, progress, on_divergence)
 
@@ -136,6 +146,7 @@ def train_ensemble(
     learning_rates: Any = "auto",
     records: int | Sequence[int] = 100,
     transform: Transform = optax.sgd,
+    objective: AbstractLoss = DENOISING,
     checkpoint: str | Path | None = None,
     progress: Callable[[Progress], None] | None = None,
     on_divergence: str = "raise",
@@ -149,6 +160,7 @@ def train_ensemble(
       learning_rates: one rule for all members, or a number for each, shape [members].
       records: how many measurements, or at which steps.
       transform: optax's update rule, made from the learning rate.
+      objective: the loss, with the members along the first axis of its arrays.
       checkpoint: a file to resume from and to keep the run in; none unless given.
       progress: told how far the run has come, from time to time.
       on_divergence: "raise", or "record" to return what there is.
@@ -164,53 +176,18 @@ def train_ensemble(
     check_model(one, its_data)
     check_rule(transform)
     check_memory(one, its_data, models.weights()[0].shape[0])
-    ensemble = ensemble_of(models, data, learning_rates, transform)
+    check_objective(objective, learning_rates)
+    check_labels(models, data, objective)
+    ensemble = ensemble_of(models, data, learning_rates, transform, objective)
     return _run(ensemble, record_steps(steps, records), checkpoint, progress, on_divergence)
 
 
-def check_model(model: AbstractModel, data: DenoisingData) -> None:
-    """Checks that a model takes points of the data's dimension and is of their number type.
-
-    Args:
-      model: one model.
-      data: what its loss is made of.
-
-    Raises:
-      ValueError: if it does not.
-    """
-    point = jax.ShapeDtypeStruct(data.points.shape[1:], data.points.dtype)
-    level = jax.ShapeDtypeStruct((), data.points.dtype)
-    try:
-        fits = eqx.filter_eval_shape(model, point, level).shape == point.shape
-    except (TypeError, ValueError):  # matrices that do not fit
-        fits = False
-    if not fits:
-        dim = data.points.shape[1]
-        remedy = "make the model for this dimension, or give an ensemble to train_ensemble"
-        raise checks.refusal("points.shape[1]", dim, "the dimension of the model", remedy)
-    for matrix in model.weights():
-        if matrix.dtype != data.points.dtype:
-            domain = f"the number type of the data, {data.points.dtype}"
-            remedy = "give denoising_data and the model the same dtype"
-            raise checks.refusal("model's dtype", str(matrix.dtype), domain, remedy)
-
-
-def check_rule(transform: Any) -> None:
-    """Checks that an update rule is made from a learning rate, and not made already.
-
-    Args:
-      transform: what was given for it.
-
-    Raises:
-      ValueError: if it cannot be called.
-    """
-    if not callable(transform):
-        remedy = "give optax.adam itself, or lambda h: optax.sgd(h, momentum=0.9)"
-        raise checks.refusal("transform", transform, "a function of the learning rate", remedy)
-
-
 def ensemble_of(
-    models: AbstractModel, data: DenoisingData, learning_rates: Any, transform: Transform
+    models: AbstractModel,
+    data: DenoisingData,
+    learning_rates: Any,
+    transform: Transform,
+    objective: AbstractLoss = DENOISING,
 ) -> Ensemble:
     """An ensemble with its learning rates read by rule.
 
@@ -219,6 +196,7 @@ def ensemble_of(
       data: one for all members or one for each.
       learning_rates: a rule, a number, or a number for each member.
       transform: optax's update rule.
+      objective: the loss.
     """
     members = models.weights()[0].shape[0]
     own = data.beta.ndim == 2
@@ -228,7 +206,7 @@ def ensemble_of(
         axes = (eqx.if_array(0), eqx.if_array(0) if own else None)
         rule = checks.one_of("learning_rates", learning_rates, RULES)
         by_rule = eqx.filter_vmap(lambda m, d: read_learning_rate(rule, m, d), in_axes=axes)
-        return Ensemble(models, data, by_rule(models, data), transform)
+        return Ensemble(models, data, by_rule(models, data), transform, objective)
     rates = checks.numbers("learning_rates", learning_rates, (0, 1))
     for rate in np.atleast_1d(rates):
         checks.positive("learning_rates", rate)
@@ -236,7 +214,7 @@ def ensemble_of(
         domain = f"one number, or {members}, one for each member"
         raise checks.refusal("learning_rates", rates, domain, "give as many as there are models")
     rates = jnp.broadcast_to(jnp.asarray(rates, data.points.dtype), (members,))
-    return Ensemble(models, data, rates, transform)
+    return Ensemble(models, data, rates, transform, objective)
 
 
 @eqx.filter_jit
@@ -263,22 +241,22 @@ def _run(
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        _refuse_memory(descent)
+        refuse_memory(descent)
     axis = 1 if isinstance(descent, Ensemble) else 0
     info = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis), *parts)
     info = jax.tree.map(lambda leaf: jax.lax.slice_in_dim(leaf, 0, len(at), axis=axis), info)
     rate = descent.learning_rates if isinstance(descent, Ensemble) else descent.learning_rate
-    linear = _of_member(descent, 0)[0].is_linear
+    linear = of_member(descent, 0)[0].is_linear
     diverged = _lost(state.diverged_at, info, jnp.asarray(at), linear)
     training = Training(descent.model_at(state), info, at, rate, diverged)
     if on_divergence == "raise" and bool(jnp.any(training.diverged_at >= 0)):
-        _refuse_divergence(descent, training)
+        refuse_divergence(descent, training.diverged_at, training.learning_rate)
     return training
 
 
 def _lost(found: Array, info: Info, at: Array, linear: bool) -> Array:
     """The step at which each run was lost: found on the way, or seen in the records."""
-    dead = (info.loss > 0) & jnp.all(info.gradient_norms == 0, axis=-1)
+    dead = (info.loss > rounding(info.loss)) & jnp.all(info.gradient_norms == 0, axis=-1)
     gone = jnp.isinf(info.loss)
     gone = gone if linear else gone | dead  # where a linear model has no gradient it has arrived
     seen = jnp.where(jnp.any(gone, axis=-1), at[jnp.argmax(gone, axis=-1)], -1)
@@ -342,46 +320,6 @@ def _settings(descent: GradientDescent | Ensemble, at: np.ndarray) -> dict[str, 
         "data": digest((data.points, data.noise)),
         "noise levels": digest(data.sigmas),
         "weighting": digest(data.beta),
+        "loss": f"{structure(descent.objective)} {digest(descent.objective)}",
         "number type": str(data.points.dtype),
     }
-
-
-def _refuse_divergence(descent: GradientDescent | Ensemble, training: Training) -> None:
-    """Raises the error of a run that diverged, with the stability limit of the first that did."""
-    at = np.atleast_1d(np.asarray(training.diverged_at))
-    index = int(np.argmax(at >= 0))
-    rate = float(np.atleast_1d(np.asarray(training.learning_rate))[index])
-    model, data, which = _of_member(descent, index)
-    if not jnp.isfinite(empirical_loss(model, data)):
-        raise checks.refusal(
-            f"model{which}",
-            model.kind,
-            "one whose loss on the data is finite before training",
-            "build it for the noise levels of the data (inside a preconditioned model for their "
-            "ln(sigma)/4), or check the size of the data",
-        )
-    limit = float(stability_limit(model, data))
-    many = f"; {int(np.sum(at >= 0))} of {len(at)} members diverged" if len(at) > 1 else ""
-    raise checks.refusal(
-        f"learning_rate{which}",
-        rate,
-        f"small enough: the run diverged, or lost every active neuron, at step {at[index]}, and at "
-        f"initialization gradient descent is stable below 2/lambda_max = {limit:.4g}{many}",
-        f'take "auto" ({limit / 2:.4g}) or less, or on_divergence="record"',
-    )
-
-
-def _of_member(
-    descent: GradientDescent | Ensemble, index: int
-) -> tuple[AbstractModel, DenoisingData, str]:
-    """One member's initial model and data, and how it is called in messages."""
-    if isinstance(descent, GradientDescent):
-        return descent.model, descent.data, ""
-    data = descent.data if descent.shares_data else member(descent.data, index)
-    return member(descent.models, index), data, f"s[{index}]"
-
-
-def _refuse_memory(descent: GradientDescent | Ensemble) -> None:
-    model, data, _ = _of_member(descent, 0)
-    members = descent.members if isinstance(descent, Ensemble) else 1
-    refuse(model, data, members, None)

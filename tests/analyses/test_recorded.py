@@ -12,7 +12,8 @@ from analyses.cases import Design, toml
 from analyses.catalogue import STATEMENTS, select
 from analyses.judge import judge, sides_of
 from analyses.recorded import PATH, TOLERANCE, counterexample, differences, plain, recorded
-from analyses.statement import Claim, OnDesigns, Sides
+from analyses.statement import Claim, OnDesigns, Sides, fell
+from analyses.statements import perceptual_claims
 from design_space.specification import Specification
 
 RECORD = recorded()
@@ -22,6 +23,7 @@ COUNTEREXAMPLES = [
     for claim_name, facts in entry["claims"].items()
     if "counterexample" in facts
 ]
+TRAINED = {statement.id for statement in perceptual_claims.STATEMENTS}
 IDS = [f"{name}, {claim_name}" for name, claim_name, _ in COUNTEREXAMPLES]
 
 
@@ -48,16 +50,26 @@ def test_the_record_covers_the_catalogue():
         assert list(entry["claims"]) == [c.name for c in STATEMENTS[name].claims()]
 
 
+def enough(name, claims):
+    """Of settings that were fixed beforehand there are few: networks have 20 seeds in each of three
+    or more, and laws, points and losses are seen often.
+    """
+    if name in TRAINED:
+        return max(facts["designs"] for facts in claims.values()) >= 2 * 3 * 20
+    few = name.startswith(("perceptual-", "guidance-"))
+    return few and sum(facts["observations"] for facts in claims.values()) >= 25
+
+
 @pytest.mark.parametrize("name", STATEMENTS)
 def test_every_statement_is_checked_enough_and_as_expected(name):
     statement, entry = STATEMENTS[name], RECORD[name]
     claims = entry["claims"]
-    assert max(facts["designs"] for facts in claims.values()) >= 500
+    assert max(facts["designs"] for facts in claims.values()) >= 500 or enough(name, claims)
     broken = {c.name for c in statement.broken}
     for claim_name, facts in claims.items():
         should_hold = claim_name not in broken
         if claim_name == statement.printed.name:
-            should_hold = not statement.expected.startswith("fails")
+            should_hold = not fell(statement.expected)
         assert facts["holds"] == should_hold, claim_name
         assert facts["holds"] == (facts["violations"] == 0)
         assert facts["observations"] >= 1

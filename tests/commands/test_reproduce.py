@@ -2,7 +2,6 @@
 
 import re
 import sys
-import types
 from pathlib import Path
 
 import pandas as pd
@@ -10,27 +9,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "analyses"))
 from tiny_experiment import tiny
+from tiny_figure import tiny_figure
 
 from design_space.commands.artifacts import to_csv, to_latex
-from design_space.commands.report import build
+from design_space.commands.report.page import build
 from design_space.commands.reproduce import reproduce, reproduce_one
 from design_space.commands.screen import Screen
-from figures.style import new_figure, styled
-
-
-def tiny_figure(drawn):
-    """A stand-in for a figure module; `drawn` collects the number of rows each time it draws."""
-
-    def draw(table):
-        drawn.append(len(table))
-        figure = new_figure(2.0)
-        with styled():
-            figure.subplots().plot(table["number"], table["third"])
-        return figure
-
-    figure = types.ModuleType("tiny_figure")
-    figure.draw, figure.CAPTION, figure.__file__ = draw, "A line <and> a caption.", __file__
-    return figure
 
 
 @pytest.fixture
@@ -87,7 +71,7 @@ def test_the_report_is_one_page_with_everything(made):
     assert "data:image/svg+xml;base64," in page
     assert "A line &lt;and&gt; a caption." in page
     assert "The thirds sum to 2.000." in page
-    for kind in ("pdf", "svg", "png", "parquet", "csv", "tex"):
+    for kind in ("pdf", "svg", "png", "parquet", "tex"):
         link = re.search(rf'href="([^"]*\.{kind})"', page)
         assert link, kind
         assert (made / link[1]).is_file(), link[1]

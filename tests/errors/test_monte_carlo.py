@@ -115,6 +115,7 @@ def test_marginal_kl(target, schedule, score, truth):
     assert_covers(batch(one), truth["marginal"])
 
 
+@pytest.mark.slow
 def test_marginal_kl_on_the_line_where_the_density_knows_it(schedule):
     target = GaussianMixture.isotropic(WEIGHTS, np.array(MEANS)[:, None], 0.3)
     score = scaled_score(exact_score(target), 0.8)

@@ -110,8 +110,8 @@ def test_bytes_depend_on_the_table_only(name):
 def test_ledger_shows_every_statement_and_verdict():
     figure = drawn("ledger")
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert texts.index("The paper's") < texts.index("theorem-2") < texts.index("Ours")
-    assert texts.index("Ours") < texts.index("tangent-law")
+    assert texts.index("The paper's") < texts.index("theorem-2") < texts.index("Others")
+    assert texts.index("Others") < texts.index("tangent-law")
     for text in ("≤ 0", "$10^{-9}$", "1.01", "–", "1,234"):
         assert text in texts
     entries = [text.get_text() for text in figure.legends[0].get_texts()]

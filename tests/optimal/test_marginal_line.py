@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from design_space.errors.line import line_errors
+from design_space.errors.line_law import line_laws
 from design_space.errors.marginal import marginal_errors
 from design_space.optimal.marginal import marginal_optimum
 from design_space.optimal.marginal_line import COARSE, FINE, line_kl_and_slopes, node_count
+from design_space.sampling.steppers import Frozen
 from design_space.schedules.named import edm
 from design_space.schedules.schedule import Schedule
 from design_space.scores.exact import complement_target, exact_score
@@ -37,10 +39,8 @@ def replay(target, schedule, how):
 
 def exact_kl(target, schedule):
     line = reduce_to_line(target.components()).line
-    steps = schedule.backward_variance_steps
-    return float(
-        line_errors(line, exact_score(target), schedule.backward_sigmas, steps).marginal_kl.value
-    )
+    laws = line_laws(exact_score(target), schedule, Frozen())
+    return float(line_errors(line, schedule.backward_variances[-1], laws).marginal_kl.value)
 
 
 @pytest.mark.parametrize("how", [COARSE, FINE])
@@ -100,9 +100,19 @@ def check_optimum(target, steps):
     return found
 
 
+# every data law at few steps, where grids differ most, and at many, where they cluster
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MIXTURES)
-@pytest.mark.parametrize("steps", [5, 10, 20, 50])
+@pytest.mark.parametrize(
+    ("name", "steps"),
+    [
+        ("two narrow modes", 5),
+        ("two narrow modes", 50),
+        ("unequal", 10),
+        ("unequal", 50),
+        ("three modes", 5),
+        ("three modes", 20),
+    ],
+)
 def test_beats_every_published_schedule(name, steps):
     check_optimum(MIXTURES[name], steps)
 
@@ -125,6 +135,7 @@ def test_steps_between_points_that_are_too_steep_to_follow_say_so():
     assert min(found.restarts.values()) < 0.5 * min(found.published.values())
 
 
+@pytest.mark.slow
 def test_beats_every_published_schedule_and_its_neighbors():
     target = MIXTURES["two narrow modes"]
     found = check_optimum(target, 4)

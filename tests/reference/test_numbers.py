@@ -63,6 +63,7 @@ def test_density_numbers_agree_between_two_resolutions():
             assert row["w2_spread"] <= 1e-10 * row["w2_float"], row["name"]
 
 
+@pytest.mark.slow
 def test_a_level_and_a_mixture_row_are_reproduced():
     fresh = make_numbers.level_row("bimodal", 1.0)
     stored = next(row for row in TABLE["levels"] if row["name"] == fresh["name"])

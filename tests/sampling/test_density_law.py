@@ -12,9 +12,12 @@ from reference import grids
 from reference.density import Mixture, marginal_kl, propagate, w2
 
 from design_space.errors.line import line_errors
+from design_space.errors.line_law import line_laws
 from design_space.errors.marginal import marginal_errors
 from design_space.numerics.grid import interpolate
-from design_space.sampling.density_law import COARSE, FINE, density_law
+from design_space.sampling.density_law import density_law
+from design_space.sampling.line_density import COARSE, FINE
+from design_space.sampling.steppers import Frozen
 from design_space.schedules.named import edm, song
 from design_space.schedules.schedule import Schedule
 from design_space.scores.exact import exact_score
@@ -51,7 +54,8 @@ SCORES = {
 
 def on_line(score, schedule, data=DATA):
     line = Line.of(data.components())
-    return line_errors(line, score, schedule.backward_sigmas, schedule.backward_variance_steps)
+    laws = line_laws(score, schedule, Frozen())
+    return line_errors(line, schedule.backward_variances[-1], laws)
 
 
 def assert_agrees(found, kl, distance):
@@ -96,7 +100,7 @@ def test_the_density_itself(name, how):
     score, twin, resolution = SCORES[name]
     sigmas = grids.edm(12, 0.05, 20.0)
     schedule = Schedule.from_sigmas(sigmas)
-    density = density_law(score, schedule.backward_sigmas, schedule.backward_variance_steps, how)
+    density = density_law(score, Frozen().moves(schedule), how)
     y = np.linspace(-2.0, 3.0, 41)
     found = np.exp(interpolate(density.grid, density.log_values, y))
     expected = propagate(twin, sigmas, resolution).density(y)
@@ -109,9 +113,7 @@ def test_a_sine_that_a_grid_would_alias_is_seen():
     """At sigma = 80 the density needs a cell of 8, on which the wave of length 2 disappears."""
     sigmas = grids.edm(20)[:2]
     schedule = Schedule.from_sigmas(sigmas)
-    density = density_law(
-        function_score(folding), schedule.backward_sigmas, schedule.backward_variance_steps
-    )
+    density = density_law(function_score(folding), Frozen().moves(schedule))
     x, h = np.arange(-1000, 1000, 0.1), sigmas[0] ** 2 - sigmas[1] ** 2
     moved = x + h * twin_folding(x, sigmas[0])
     mass = 0.1 * np.exp(-0.5 * (x / 80) ** 2) / (2 * np.pi * 80 * np.sqrt(h))
@@ -246,12 +248,11 @@ def test_grids_refined_for_a_steep_score_invent_no_mass():
     """Three points after a jump from much noise to little: the score is a staircase, and the grids
     that resolve it end where log q is a hundred below its maximum and bends the other way.
     """
-    sigmas = jnp.array([5.4, 1.4, 0.54, 0.054, 0.018, 0.0086, 0.005])
-    steps = sigmas[:-1] ** 2 - sigmas[1:] ** 2
+    moves = Frozen().moves(Schedule.from_sigmas([5.4, 1.4, 0.54, 0.054, 0.018, 0.0086, 0.005]))
     points = GaussianMixture.isotropic([1 / 3] * 3, [[-0.7], [0.2], [1.0]], [0.0] * 3)
     found = []
     for how in (COARSE, FINE):
-        law = density_law(exact_score(points), sigmas, steps, how)
+        law = density_law(exact_score(points), moves, how)
         mass = np.sum(np.exp(law.log_values)) * law.grid.spacing
         # What is beyond 1e-40 of the maximum is not followed, the trapezoid rule is good to 1e-12.
         assert mass == pytest.approx(1.0, abs=1e-11)

@@ -2,6 +2,7 @@
 
 import itertools
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,11 +12,13 @@ from reference.precision import exact, mp, variances
 from scipy import stats
 
 from design_space.sampling.gaussian_law import (
-    commuting_law,
+    affine_law,
     exact_score_law,
-    full_law,
     probability_flow_law,
 )
+from design_space.sampling.steppers import Frozen
+from design_space.schedules.schedule import Schedule
+from design_space.scores.base import Deviation
 
 EIGENVALUES = [0.0, 1e-6, 1e-2, 1.0, 1e3, 1e6]
 MEAN = [1.0, -0.5, 2.0, 0.0, 30.0, -1000.0]
@@ -29,6 +32,14 @@ UNITS = 20 * 16 * 2.0**-52
 def grid_arrays(sigmas):
     s = np.asarray(sigmas)
     return jnp.asarray(s**2), jnp.asarray((s[:-1] - s[1:]) * (s[:-1] + s[1:]))
+
+
+def frozen_law(mean, eigenvalues, sigmas, slopes, intercepts):
+    """The law of the paper's sampler under s_j = L + E_j (x - m) + e_j."""
+    found = Deviation(jnp.asarray(slopes), jnp.asarray(intercepts), jnp.zeros_like(intercepts))
+    moves = Frozen().moves(Schedule.from_sigmas(np.asarray(sigmas)))
+    where = (jnp.asarray(mean), jnp.asarray(eigenvalues))
+    return eqx.filter_jit(affine_law)(*where, moves, ((found,),))
 
 
 def assert_law(law, expected):
@@ -58,12 +69,10 @@ def test_exact_score(sigmas):
 def test_scaled_and_shifted_score(factor):
     shift = [0.1, 0.0, -1.0, 2.0, 1e-3, 1e-8]
     for sigmas in (GRIDS["edm"], GRIDS["random-1"]):
-        v, h = grid_arrays(sigmas)
+        v, _ = grid_arrays(sigmas)
         slopes = -(factor - 1) / (np.asarray(EIGENVALUES)[None, :] + np.asarray(v[:-1])[:, None])
-        offsets = jnp.broadcast_to(jnp.asarray(shift)[None, :], slopes.shape)
-        law = jax.jit(commuting_law)(
-            jnp.asarray(MEAN), jnp.asarray(EIGENVALUES), v, h, jnp.asarray(slopes), offsets
-        )
+        offsets = np.broadcast_to(np.asarray(shift)[None, :], slopes.shape)
+        law = frozen_law(MEAN, EIGENVALUES, sigmas, slopes, offsets)
         expected = [
             gaussian.law(exact(lam), exact(m), variances(sigmas), exact(factor), exact(b))
             for lam, m, b in zip(EIGENVALUES, MEAN, shift, strict=True)
@@ -76,9 +85,9 @@ def full_design(seed, steps=5, dim=3, size=0.3):
     rng = np.random.default_rng(seed)
     sigmas = grids.random(steps, seed, 0.1, 20.0)
     eigenvalues, mean = np.array([0.0, 0.3, 5.0]), rng.normal(size=dim)
-    v, h = grid_arrays(sigmas)
+    v, _ = grid_arrays(sigmas)
     slopes = rng.normal(size=(steps, dim, dim)) * size / (1 + np.asarray(v[:-1]))[:, None, None]
-    return sigmas, mean, eigenvalues, v, h, slopes, rng.normal(size=(steps, dim)) * size
+    return sigmas, mean, eigenvalues, slopes, rng.normal(size=(steps, dim)) * size
 
 
 def full_twin(sigmas, mean, eigenvalues, slopes, intercepts):
@@ -96,9 +105,8 @@ def full_twin(sigmas, mean, eigenvalues, slopes, intercepts):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_scores_that_do_not_commute(seed):
-    sigmas, mean, eigenvalues, v, h, slopes, intercepts = full_design(seed)
-    arrays = [jnp.asarray(x) for x in (mean, eigenvalues, v, h, slopes, intercepts)]
-    law = jax.jit(full_law)(*arrays)
+    sigmas, mean, eigenvalues, slopes, intercepts = full_design(seed)
+    law = frozen_law(mean, eigenvalues, sigmas, slopes, intercepts)
     shift, excess = full_twin(sigmas, mean, eigenvalues, slopes, intercepts)
     scale = float(np.max(np.asarray(law.absolute))) + float(np.max(np.abs(mean)))
     # Five steps of 3 x 3 products, whose parts are of the size of `absolute`.
@@ -109,12 +117,11 @@ def test_scores_that_do_not_commute(seed):
 
 
 def test_diagonal_matrices_give_the_commuting_law():
-    _, mean, eigenvalues, v, h, slopes, intercepts = full_design(7)
+    sigmas, mean, eigenvalues, slopes, intercepts = full_design(7)
     diagonals = np.diagonal(slopes, axis1=1, axis2=2)
-    base = [jnp.asarray(x) for x in (mean, eigenvalues, v, h)]
-    one = jax.jit(commuting_law)(*base, jnp.asarray(diagonals), jnp.asarray(intercepts))
-    matrices_ = jnp.asarray(np.stack([np.diag(d) for d in diagonals]))
-    other = jax.jit(full_law)(*base, matrices_, jnp.asarray(intercepts))
+    one = frozen_law(mean, eigenvalues, sigmas, diagonals, intercepts)
+    matrices_ = np.stack([np.diag(d) for d in diagonals])
+    other = frozen_law(mean, eigenvalues, sigmas, matrices_, intercepts)
     # The same sums in another order.
     np.testing.assert_allclose(other.excess, np.diag(one.excess), rtol=1e-13, atol=1e-14)
     np.testing.assert_allclose(other.shift, one.shift, rtol=1e-13, atol=1e-15)

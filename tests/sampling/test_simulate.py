@@ -7,7 +7,8 @@ import pytest
 from reference import gaussian, grids
 from reference.precision import exact, variances
 
-from design_space.sampling.simulate import frozen_step, simulate
+from design_space.sampling.simulate import moved, simulate
+from design_space.sampling.steppers import Frozen
 from design_space.schedules.schedule import Schedule
 from design_space.scores.exact import exact_score
 from design_space.scores.function import function_score
@@ -56,9 +57,12 @@ def test_intervals_of_the_moments_cover_the_gaussian_law(design, moments):
 def test_one_step_is_the_printed_recursion():
     score = function_score(lambda x, sigma: jnp.sin(x) / sigma)
     x, noise = jnp.array([0.3, -2.0]), jnp.array([1.0, 0.5])
-    found = frozen_step(score, x, 2.0, 0.7, noise)
+    (moves,) = Frozen().moves(Schedule.from_sigmas([2.0, np.sqrt(3.3)]))  # h = 0.7
+    move = jax.tree.map(lambda a: a[0], moves)
+    found = moved(score, move, jnp.sqrt(move.variance), x, noise)
     expected = np.array([0.3, -2.0]) + 0.7 * np.sin([0.3, -2.0]) / 2 + np.sqrt(0.7) * noise
-    np.testing.assert_allclose(found, expected, rtol=1e-15)
+    # h is a difference of squares, good to a few units
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
 
 
 def test_the_score_is_asked_at_the_noise_level_before_each_step():

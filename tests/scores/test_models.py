@@ -17,6 +17,7 @@ from design_space.scores.linear import (
     random_features,
     shared_affine,
 )
+from design_space.scores.perceptron import perceptron
 from design_space.scores.preconditioned import noise_coordinate, preconditioned
 from design_space.scores.relu_network import relu_network
 from design_space.scores.two_layer import two_layer
@@ -51,6 +52,9 @@ MODELS = {
     "relu": lambda: relu_network(KEY, 2, 9, 3),
     "two-layer": lambda: two_layer(KEY, 2, 9),
     "two-layer, both": lambda: two_layer(KEY, 2, 9, both=True),
+    "perceptron": lambda: perceptron(KEY, 2, 9, 2, dtype="float64"),
+    "perceptron, class": lambda: perceptron(KEY, 2, 9, classes=3, dtype="float64").given(1),
+    "perceptron, tanh": lambda: perceptron(KEY, 2, 9, 1, activation="tanh", dtype="float64"),
     "preconditioned per level": lambda: preconditioned(level_model(np.log(LEVELS) / 4), S),
     "preconditioned features": lambda: preconditioned(feature_model(), S),
     "preconditioned relu": lambda: preconditioned(relu_network(KEY, 2, 9), S),
@@ -105,6 +109,20 @@ class TestRelu(ScoreContract):
         for matrix in (net.first, *net.hidden):
             output = relu(output @ np.asarray(matrix).T)
         return output @ np.asarray(net.last).T
+
+
+class TestPerceptron(ScoreContract):
+    def make(self):
+        return MODELS["perceptron, class"]()
+
+    def twin(self, x, sigma):
+        matrices = [np.asarray(matrix) for matrix in self.make().weights()]
+        unit = np.tile([0.0, 1.0, 0.0], (len(x), 1))
+        value = np.concatenate([with_level(x, sigma), unit], axis=1)
+        for k, matrix in enumerate(matrices):
+            value = np.concatenate([value, np.ones((len(x), 1))], axis=1) @ matrix.T
+            value = value / (1 + np.exp(-value)) if k + 1 < len(matrices) else value
+        return value
 
 
 class TestTwoLayer(ScoreContract):
@@ -171,7 +189,9 @@ def test_loss_gradients_match_finite_differences(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_single_precision_is_close(name):
     model = MODELS[name]()
-    single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), model)
+    single = jax.tree.map(
+        lambda leaf: leaf.astype(jnp.float32) if eqx.is_inexact_array(leaf) else leaf, model
+    )
     x = jnp.array([0.3, -1.2])
     for sigma in LEVELS:
         value = single(x.astype(jnp.float32), jnp.float32(sigma))

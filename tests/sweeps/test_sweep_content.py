@@ -116,6 +116,7 @@ def check_training(row, expected, i):
         assert row[name] == close(getattr(expected.terms[i], attribute).value)
 
 
+@pytest.mark.slow
 def test_trained_scores_have_a_row_for_each_budget():
     axes = "training.seed = {seeds = 2, first = 3}\nschedule.rho = [3, 7]\n"
     _, rows = rows_of(TRAINED + "budgets = [0, 10]\n", axes)

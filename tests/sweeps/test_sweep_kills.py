@@ -70,6 +70,7 @@ def test_the_table_is_the_same_after_kills(tmp_path, undisturbed, kills):
     assert sorted(path.name for path in out.iterdir()) == [".lock", "pieces", "sweep.json"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_what_is_kept_and_how_to_go_on(tmp_path, undisturbed):
     spec, cache, digest = undisturbed
     out = tmp_path / "out"

@@ -152,6 +152,22 @@ def test_settings_out_of_their_domain(settings, message):
         planned(GAUSSIAN, RHO, **settings)
 
 
+CHURN = '[sampler]\nkind = "churn"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "axes", "field"),
+    [
+        (GAUSSIAN + CHURN + "s_max = inf\n", "sampler.s_churn = [1, 2]", r"sampler\.s_max"),
+        (GAUSSIAN + CHURN, "sampler.s_max = [1.0, inf]", r"sweep\.sampler\.s_max\[1\]"),
+    ],
+)
+def test_infinite_numbers_have_no_place_in_a_manifest(text, axes, field):
+    message = rf"{field} = inf: must be finite in a sweep; take a number above all noise levels"
+    with pytest.raises(ValueError, match=message):
+        planned(text, axes)
+
+
 HUGE = "".join(
     f"{name} = {{from = 0.1, to = 0.9, count = 3000}}\n"
     for name in ("schedule.rho", "schedule.sigma_min", "schedule.sigma_max")

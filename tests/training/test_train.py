@@ -17,6 +17,7 @@ from training_cases import data, descent_by_loop, network, networks
 import design_space as ds
 from design_space.numerics.memory import available_bytes
 from design_space.training.ensemble import member
+from design_space.training.guards import check_rule
 from design_space.training.learning_rate import (
     curvature,
     printed_learning_rate,
@@ -25,7 +26,7 @@ from design_space.training.learning_rate import (
 )
 from design_space.training.memory import check_memory, needed_bytes
 from design_space.training.objective import DenoisingData, empirical_loss
-from design_space.training.train import Progress, check_rule, record_steps, train, train_ensemble
+from design_space.training.train import Progress, record_steps, train, train_ensemble
 
 CLOSE = 1e-11  # twenty steps of the loop that test_descent holds to 1e-12
 
@@ -278,6 +279,7 @@ SHARDED = """
 """
 
 
+@pytest.mark.slow
 def test_an_ensemble_shared_out_over_two_devices():
     text = textwrap.dedent(SHARDED.format(folder=os.path.dirname(__file__)))
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}

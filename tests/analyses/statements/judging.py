@@ -7,6 +7,7 @@ import pytest
 from analyses.cases import measured
 from analyses.families import Batch, named_designs, random_gaussians
 from analyses.judge import judge_claim, observed
+from analyses.statement import fell
 
 
 def _batch(designs):
@@ -31,7 +32,7 @@ def outcomes(statement, families=None, only=lambda claim: True):
     claims = [c for c in statement.claims() if only(c)]
     if families is None:
         claims = [c for c in claims if not on_mixtures_only(c)]
-    first_fails = statement.expected.startswith("fails")
+    first_fails = fell(statement.expected)
     found = {}
     with pytest.MonkeyPatch.context() as patch:  # shrinking compiles much and has its own tests
         patch.setattr("analyses.judge.shrunk", lambda claim, failing: failing[0])

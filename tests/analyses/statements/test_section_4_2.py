@@ -23,6 +23,7 @@ from design_space.weightings.named import edm_weighting
 GRID = edm(4)
 
 
+@pytest.mark.slow
 def test_two_modes_against_the_mixtures_own_budget():
     """A score trained on few points: KL, E_S and W2 of the mixture itself, by quadrature."""
     random = np.random.default_rng(5)

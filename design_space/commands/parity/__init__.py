@@ -1,0 +1,1 @@
+"""Parity: grids and samplers beside the public implementations of other authors."""

@@ -1,0 +1,1 @@
+"""The report: one page with every finding, figure and table, that needs no other file."""
