@@ -256,5 +256,29 @@ def parity(
         raise typer.Exit(status)
 
 
+@app.command()
+@refuses_bad_input
+def lesson(
+    number: Annotated[
+        int | None, typer.Argument(metavar="[N]", help="The lesson to run; without it, a list.")
+    ] = None,
+    script: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the lesson as a plain Python script instead."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace FILE if it exists.")] = False,
+) -> None:
+    """The lessons: run one as a plain script, or write it as a file."""
+    prepare_jax()
+    from design_space.commands.lesson import run_lesson, show_lessons, write_script
+
+    if script is not None:
+        write_script(number, script, force)
+    elif number is None:
+        show_lessons()
+    else:
+        run_lesson(number)
+
+
 if __name__ == "__main__":
     sys.exit(app())

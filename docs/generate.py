@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 FOLDERS = {
     "": "The house",
+    "tutorials": "Lessons",
     "howto": "How to",
     "theory": "Findings",
 }

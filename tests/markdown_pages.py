@@ -7,11 +7,15 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 
 _FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```[ ]*$", re.MULTILINE | re.DOTALL)
+_OUTPUT = "<!-- output -->"
 _NAMED = re.compile(r"# ([\w.-]+)\n")
 
 
 class Block(NamedTuple):
-    """One fenced block: its language, its text, and the line of the page where its text begins."""
+    """One fenced block: its language, its text, and the line of the page where its text begins.
+
+    The language of a block below the comment `<!-- output -->` is "output".
+    """
 
     language: str
     text: str
@@ -24,6 +28,8 @@ def blocks(page: str) -> list[Block]:
     for match in _FENCE.finditer(page):
         indent, language, text = match.groups()
         text = "".join(line.removeprefix(indent) for line in text.splitlines(keepends=True))
+        if page[: match.start()].rstrip().endswith(_OUTPUT):
+            language = "output"
         found.append(Block(language, text, page.count("\n", 0, match.start()) + 2))
     return found
 

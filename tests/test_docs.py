@@ -1,6 +1,8 @@
 """What the pages show runs: every Python block, and every `design-space evaluate`."""
 
+import contextlib
 import importlib.util
+import io
 import os
 import re
 import shlex
@@ -9,11 +11,13 @@ import tomllib
 
 import pytest
 from markdown_pages import ROOT, Block, blocks, commands, file_name, pages
+from printed_output import differences
 from typer.testing import CliRunner
 
 from design_space.cli import app
 
 PAGES = pages()
+EXPLORER = "http://127.0.0.1:2718/?"
 RUN_IN_TESTS = ("design-space evaluate ", "design-space sweep sweep.toml ", "design-space --")
 
 
@@ -31,6 +35,14 @@ def check_command(command: str) -> None:
     assert result.exit_code == 0, f"{command}\n{result.output}"
 
 
+def run_block(block: Block, page, namespace: dict) -> str:
+    """Runs a Python block of a page, and returns what it prints."""
+    padded = "\n" * (block.line - 1) + block.text  # a traceback shows the page's own line
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(padded, str(page), "exec"), namespace)
+    return printed.getvalue()
+
+
 def test_the_reader_of_blocks_sees_what_a_person_sees():
     python = "a\n```python\nx = 1\n```\n"
     shell = "1. b\n   ```sh\n   one \\\n     two\n   # no\n   ```\n"
@@ -41,19 +53,22 @@ def test_the_reader_of_blocks_sees_what_a_person_sees():
     assert commands(shell) == ["one    two"]
     assert file_name(Block("toml", "# design.toml\n[a]\n", 1)) == "design.toml"
     assert file_name(Block("toml", "# a comment\n[a]\n", 1)) is None
+    shown = "```python\nprint(1)\n```\n\n<!-- output -->\n\n```text\n1\n```\nb\n```text\n2\n```\n"
+    assert [b.language for b in blocks(shown)] == ["python", "output", "text"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace = {"__name__": "page"}
+    namespace, printed = {"__name__": "page"}, None
     for block in blocks(page.read_text(encoding="utf-8")):
         name = file_name(block)
         if name is not None and block.language != "python":
             (tmp_path / name).write_text(block.text, encoding="utf-8")
-        if block.language == "python":
-            padded = "\n" * (block.line - 1) + block.text  # a traceback shows the page's own line
-            exec(compile(padded, str(page), "exec"), namespace)
+        if block.language == "output":
+            assert printed is not None, f"line {block.line}: output of no block"
+            assert differences(printed, block.text) == [], f"line {block.line}"
+        printed = run_block(block, page, namespace) if block.language == "python" else None
         if block.language == "sh":
             for command in commands(block):
                 if command.startswith(RUN_IN_TESTS):
@@ -68,7 +83,7 @@ def test_generated_parts_are_up_to_date():
 def test_links_lead_somewhere(page):
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
-        assert "://" not in link or link.startswith("https://"), link
+        assert "://" not in link or link.startswith(("https://", EXPLORER)), link
         if "://" not in link and not link.startswith("#"):
             assert (page.parent / link.split("#")[0]).exists(), f"{page.name}: {link}"
 

@@ -54,8 +54,19 @@ def test_wheel_holds_the_three_packages_and_nothing_else(wheel):
     assert tops == {"design_space", "analyses", "figures"}
     tracked = run("git", "-C", ROOT, "ls-files", *tops).splitlines()
     needed = [name for name in tracked if not name.startswith("figures/gallery/")]
+    lessons = run("git", "-C", ROOT, "ls-files", "docs/tutorials").splitlines()
+    needed += [name.replace("docs/", "design_space/", 1) for name in lessons]
+    assert any("lesson_1" in name for name in needed)
     assert set(needed) <= set(names)
     assert not [name for name in names if name.endswith((".pyc", ".parquet"))]
+
+
+def test_lessons_are_found_in_the_wheel(elsewhere):
+    pages = {page.name for page in (ROOT / "docs" / "tutorials").glob("lesson_*.md")}
+    command = elsewhere / "venv" / "bin" / "design-space"
+    assert len(run(command, "lesson", cwd=elsewhere).split("\n\n")[0].splitlines()) == len(pages)
+    run(command, "lesson", "1", "--script", "lesson.py", cwd=elsewhere)
+    assert "assert" in (elsewhere / "lesson.py").read_text(encoding="utf-8")
 
 
 def test_reproduce_runs_from_the_wheel(elsewhere):
