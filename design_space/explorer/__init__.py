@@ -1,0 +1,1 @@
+"""What the interactive explorer computes: a state of its controls in, numbers and arrays out."""
