@@ -13,6 +13,8 @@ from analyses import (
     inverse_bell,
     kernel_limit,
     ledger,
+    martingale,
+    noise_and_score,
     optimal_schedules,
     perceptual_ablation,
     phase_diagram,
@@ -32,8 +34,10 @@ from analyses import (
 from analyses.experiment import Experiment
 
 _MODULES = (
+    noise_and_score,
     schedule_comparison,
     error_budget,
+    martingale,
     bell_weighting,
     rho_scan,
     ledger,
