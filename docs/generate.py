@@ -1,23 +1,31 @@
-"""Writes the generated parts of the pages: floors, index, errata, the map of the paper.
+"""Writes the generated parts of the pages: floors, index, errata, the paper's map, the reference.
 
 `python docs/generate.py` writes them; `--check` writes nothing and fails if a page is out of date.
 """
 
 import ast
+import os
 import re
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
+
+import yaml
 
 from analyses.errata import errata, statements
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
+sys.path.insert(0, str(DOCS / "extensions"))
+import names  # noqa: E402 (it lies beside the extensions of the site, which read what it writes)
+
 FOLDERS = {
-    "": "The house",
     "tutorials": "Lessons",
-    "howto": "How to",
-    "theory": "Findings",
+    "howto": "How-to guides",
+    "theory": "Theory and findings",
+    "api": "Reference",
+    "": "The house",
 }
 
 
@@ -53,14 +61,40 @@ def index() -> str:
     lines = []
     for folder, heading in FOLDERS.items():
         pages = sorted(p for p in (DOCS / folder).glob("*.md") if p != DOCS / "index.md")
+        if folder == "api":
+            pages = [DOCS / folder / f"{group}.md" for group in names.GROUPS]
+        if not folder:
+            pages += [ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
         if pages:
             lines += [f"**{heading}**", ""]
         for page in pages:
             title = page.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
-            lines.append(f"- [{title}]({page.relative_to(DOCS).as_posix()})")
+            lines.append(f"- [{title}]({Path(os.path.relpath(page, DOCS)).as_posix()})")
         if pages:
             lines.append("")
     return "\n".join(lines).strip()
+
+
+def citation() -> str:
+    """How to cite the project and the papers whose statements it checks, from CITATION.cff."""
+    entry = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    authors = " and ".join(author["name"] for author in entry["authors"])
+    lines = ["```bibtex", "@software{design_space,", f"  title = {{{entry['title']}}},"]
+    lines += [f"  author = {{{{{authors}}}}},", f"  version = {{{entry['version']}}},"]
+    lines += [f"  license = {{{entry['license']}}},", "}"]
+    for paper in entry["references"]:
+        names_of = " and ".join(
+            f"{a['family-names']}, {a['given-names']}" for a in paper["authors"]
+        )
+        kind = "inproceedings" if paper["type"] == "conference-paper" else "article"
+        where = "booktitle" if kind == "inproceedings" else "journal"
+        number = paper["identifiers"][0]["value"]
+        key = paper["authors"][0]["family-names"].lower() + str(paper["year"])
+        lines += ["", f"@{kind}{{{key},", f"  title = {{{paper['title']}}},"]
+        lines += [f"  author = {{{names_of}}},", f"  year = {{{paper['year']}}},"]
+        lines.append(f"  {where} = {{{paper.get('collection-title', number)}}},")
+        lines += [f"  note = {{{number}}},"] * ("collection-title" in paper) + ["}"]
+    return "\n".join([*lines, "```"])
 
 
 PARTS = {
@@ -68,7 +102,8 @@ PARTS = {
     "index.md": ("pages", index),
     "errata.md": ("errata", errata),
     "paper_map.md": ("statements", statements),
-}
+    "citing.md": ("citation", citation),
+} | {f"api/{group}.md": ("names", partial(names.table, group)) for group in names.GROUPS}
 """Page -> the name of its generated part, and what makes it."""
 
 

@@ -73,8 +73,10 @@ class Realism(eqx.Module):
       w2: W2(p, q), in data units.
       log_threshold: log c.
       data_between_mass: P(L and the hull).
-      data_mode_weights, data_mode_means, data_mode_variances, data_effective_modes: under p; w_k,
-        m_k and the diagonal of S_k + v_N.
+      data_mode_weights: the same under p: w_k.
+      data_mode_means: m_k.
+      data_mode_variances: the diagonals of S_k + v_N.
+      data_effective_modes: exp of the entropy of the w_k.
       class_probabilities: E_q p_v(c | Y), if a classifier was given.
       alpha: the mass of L under p.
       samples: draws of each law where Monte Carlo is the only way.

@@ -44,7 +44,7 @@ class Empirical(AbstractMixture):
 
         Raises:
           ValueError: if the file is missing, of another kind, damaged, or holds other than finite
-          numbers.
+            numbers.
         """
         path = Path(path)
         if path.suffix not in (".npy", ".csv"):
