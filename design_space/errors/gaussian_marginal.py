@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 
-from design_space.arrays import EPS, Array, Float
+from design_space.arrays import EPS, Array, ArrayLike, Float, Int
 from design_space.errors.design import Marginals, SamplerDesign
 from design_space.errors.gaussian import condition_number
 from design_space.numerics.divergences import (
@@ -134,10 +134,25 @@ def gaussian_marginals(design: SamplerDesign) -> Marginals | None:
     if law is None:
         return None
     final = target.eigenvalues + schedule.backward_variances[-1]
-    parts, off = _parts(law, final), _shift_rounding(target, schedule, score, stepper)
+    off = _shift_rounding(target, schedule, score, stepper)
+    return marginals_of(law, final, schedule.steps, off)
+
+
+def marginals_of(
+    law: GaussianLaw, final: Float[Array, " dim"], steps: Int[ArrayLike, ""], off: Array
+) -> Marginals:
+    """KL and squared W2 of a law that the closed form has led to, with their rounding.
+
+    Args:
+      law: relative to N(m, diag(final)), in the eigenbasis.
+      final: l + v_N, shape [dim].
+      steps: how many steps led to it; may be traced.
+      off: rounding of the mean of the law, shape [dim].
+    """
+    parts = _parts(law, final)
     kl, w2_squared = parts.kl_variance + parts.kl_mean, parts.w2_variance + parts.w2_mean
     # Every step rounds a part by a few units; the parts of the variance cancel by `condition`.
-    unit = 32 * EPS * (schedule.steps + 16)
+    unit = 32 * EPS * (steps + 16)
     lost = unit * (1 + parts.condition)
     lost = lost * (1 + lost)  # KL and W2^2 are quadratic in what is lost
     moved = off * (2 * jnp.abs(law.shift) + off)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from design_space.explorer.gaussian import gaussian_numbers
 from design_space.explorer.numbers import Numbers
 from design_space.explorer.state import State
 
@@ -23,6 +24,8 @@ def coarse(state: State) -> Numbers:
     Raises:
       ValueError: if the design of the state does not exist.
     """
+    if state.data == "gaussian":
+        return gaussian_numbers(state)
     raise NotImplementedError(state.data)
 
 

@@ -49,8 +49,8 @@ class Control:
     kind: Kind
     default: float | int | str | None
     unit: str = ""
-    low: float | None = None
-    high: float | None = None
+    low: float | int | None = None
+    high: float | int | None = None
     scale: Scale = "linear"
     choices: tuple[str, ...] = ()
     when: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
