@@ -206,6 +206,24 @@ def sweep(
 
 @app.command()
 @refuses_bad_input
+def explore(
+    port: Annotated[int, typer.Option(help="The next free one is taken if it is busy.")] = 2718,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; only this machine reaches the default.")
+    ] = "127.0.0.1",
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
+    ] = True,
+) -> None:
+    """The interactive page: a design and its error budget, live; Ctrl-C ends it."""
+    prepare_jax()
+    from design_space.commands.explore.command import explore as run
+
+    run(port, host, browser)
+
+
+@app.command()
+@refuses_bad_input
 def bench(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object and nothing else.")

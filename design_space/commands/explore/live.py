@@ -1,0 +1,77 @@
+"""What runs when a control has moved: numbers at once, then better ones until another move."""
+
+from collections.abc import Callable
+from typing import Any
+
+import marimo as mo
+
+from design_space.commands.explore import layout
+from design_space.commands.explore.bounds import bounds
+from design_space.commands.explore.budget import budget
+from design_space.commands.explore.fisher import fisher
+from design_space.commands.explore.law import law
+from design_space.commands.explore.picture import Picture
+from design_space.commands.explore.reading import Memory
+from design_space.explorer.compute import coarse, refined
+from design_space.explorer.numbers import Numbers
+from design_space.explorer.state import State
+
+
+def pictures(numbers: Numbers, per_step: bool) -> list[Picture]:
+    """All pictures of a state, in the order of the page.
+
+    Args:
+      numbers: of the state.
+      per_step: the error budget by steps instead of in total.
+    """
+    return [law(numbers), fisher(numbers), budget(numbers, per_step), bounds(numbers)]
+
+
+def show(state: State, per_step: bool, memory: Memory) -> Any:
+    """Shows the pictures of a state, and goes on refining them beside the page.
+
+    Args:
+      state: the state.
+      per_step: the error budget by steps instead of in total.
+      memory: takes the newest numbers.
+
+    Returns:
+      The first pictures, for the cell to show.
+    """
+    try:
+        numbers = coarse(state)
+    except ValueError as error:
+        return layout.refused(error)
+    memory.numbers = numbers
+    if not numbers.final:
+        mo.Thread(target=_refine, args=(state, per_step, memory), daemon=True).start()
+    return layout.gallery(pictures(numbers, per_step), numbers)
+
+
+def _refine(state: State, per_step: bool, memory: Memory) -> None:
+    """Replaces the pictures by better ones; another move of a control ends it."""
+    thread = mo.current_thread()
+
+    def stop() -> bool:
+        return thread.should_exit
+
+    for numbers in refined(state, stop):
+        if stop():
+            return
+        memory.numbers = numbers
+        mo.output.replace(layout.gallery(pictures(numbers, per_step), numbers))
+
+
+def file_of(memory: Memory, make: Callable[[Numbers], str]) -> Callable[[], bytes]:
+    """The content of a download, made when it is asked for.
+
+    Args:
+      memory: holds the newest numbers.
+      make: numbers -> text.
+    """
+
+    def content() -> bytes:
+        assert memory.numbers is not None
+        return make(memory.numbers).encode()
+
+    return content
