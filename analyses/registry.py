@@ -16,6 +16,7 @@ from analyses import (
     martingale,
     noise_and_score,
     optimal_schedules,
+    overview,
     perceptual_ablation,
     phase_diagram,
     rate_exponents,
@@ -34,6 +35,7 @@ from analyses import (
 from analyses.experiment import Experiment
 
 _MODULES = (
+    overview,
     noise_and_score,
     schedule_comparison,
     error_budget,
