@@ -37,7 +37,8 @@ def budget(numbers: Numbers, per_step: bool = False) -> Picture:
       per_step: one bar per step instead of one for the whole path.
     """
     values = numbers.values
-    chart = _per_step(numbers) if per_step else _total(numbers)
+    known = [name for name in ("path_kl", "marginal_kl") if values[name].value is not None]
+    chart = (_per_step(numbers) if per_step else _total(numbers)) if known else None
     reasons = {value.reason for value in values.values() if value.reason and not value.pending}
     rest = [
         f"{NAMES[name]} {measured(values[name])} {UNITS[name]}"
@@ -75,16 +76,16 @@ def _title(numbers: Numbers) -> str:
 def _total(numbers: Numbers) -> dict[str, Any]:
     """Two bars: the parts of the path KL, stacked, and the marginal KL with its error."""
     found = {name: numbers.values[name].value for name in PARTS}
-    bars = [("path KL", name, value) for name, value in found.items() if value is not None]
+    parts = {name: value for name, value in found.items() if value is not None}
+    bars = [("path KL", *part) for part in parts.items() if len(parts) == len(PARTS)]
     marginal = numbers.values["marginal_kl"]
-    ends: tuple[list[float], list[float]] = ([], [])
+    low = high = 0.0
     if marginal.value is not None:
         bars.append(("marginal KL", "marginal KL", marginal.value))
-        error = marginal.error or 0.0
-        ends = [marginal.value - error], [marginal.value + error]
+        low, high = (marginal.value + sign * (marginal.error or 0.0) for sign in (-1, 1))
     names = ("bar", "series", "nats")
     columns = {name: [row[at] for row in bars] for at, name in enumerate(names)}
-    whisker = {"bar": ["marginal KL"] * len(ends[0]), "low": ends[0], "high": ends[1]}
+    whisker = {"bar": ["marginal KL"], "low": [low], "high": [high]}
     return drawn(_total_chart(), {"bars": columns, "whisker": whisker})
 
 

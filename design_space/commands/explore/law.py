@@ -41,7 +41,7 @@ def law(numbers: Numbers) -> Picture:
     known = bool(np.isfinite(sampler).any())
     sigma = float(numbers.backward_sigmas[step])
     stds = float(laws.stds[step]), float(laws.exact_stds[step])
-    title = _title(step, state.steps, stds, known)
+    title = _title(step, state.steps, stds, known, numbers.final)
     columns = {"x": x, "exact": exact}
     columns |= ({"sampler": sampler} if known else {}) | ({"data": laws.data[keep]} if last else {})
     chart = drawn(_chart(known, last), {"laws": columns})
@@ -58,7 +58,7 @@ def _thinned(count: int) -> np.ndarray:
 @functools.cache
 def _chart(known: bool, last: bool) -> dict[str, Any]:
     """The exact law as an area, the others as lines, of the data set "laws"."""
-    names = {"exact": "data plus the last noise" if last else "data plus noise"}
+    names = {"exact": "data + last noise" if last else "data + noise"}
     names |= ({"sampler": "sampler"} if known else {}) | ({"data": "data"} if last else {})
     series = {name: _COLORS[key] for key, name in names.items()}
     axis = alt.Axis(tickCount=8)
@@ -73,17 +73,19 @@ def _chart(known: bool, last: bool) -> dict[str, Any]:
 
 
 def _compared(stds: tuple[float, float]) -> str:
+    if not np.isfinite(stds[0]):
+        return f"the exact law has standard deviation {short(stds[1])}, the sampler's is not known"
     return (
         f"the sampler's law has standard deviation {short(stds[0])}, the exact law {short(stds[1])}"
     )
 
 
-def _title(step: int, steps: int, stds: tuple[float, float], known: bool) -> str:
+def _title(step: int, steps: int, stds: tuple[float, float], known: bool, final: bool) -> str:
     if step == 0:
         return "Before the first step: the sampler starts from noise alone"
     place = f"After step {step} of {steps}"
     if not known:
-        return f"{place}: the exact law; the sampler's density is not known here"
+        return f"{place}: the exact law; the sampler's is not known{'' if final else ' yet'}"
     ratio = stds[0] / stds[1]
     if not np.isfinite(ratio):
         return f"{place}: the sampler beside the exact law"

@@ -63,14 +63,15 @@ def panel(elements: Mapping[str, Any], view: View) -> Any:
     return mo.Html(f'<div class="ds-panel">{"".join(parts)}</fieldset></div>')
 
 
-def path_bar(slider: Any, view: Any) -> Any:
-    """What governs the view of the pictures: the slider along the path, and total or per step.
+def path_bar(slider: Any, choices: Sequence[Any]) -> Any:
+    """What governs the view of the pictures, without a change of the design.
 
     Args:
       slider: the slider along the path.
-      view: the choice between total and per step.
+      choices: how some of the pictures are drawn.
     """
-    return mo.Html(f'<div class="ds-bar"><div>{slider}</div><div>{view}</div></div>')
+    rest = "".join(f"<div>{choice}</div>" for choice in choices)
+    return mo.Html(f'<div class="ds-bar"><div data-name="step">{slider}</div>{rest}</div>')
 
 
 def gallery(pictures: Sequence[Picture], numbers: Numbers) -> Any:
@@ -93,6 +94,8 @@ def summary(numbers: Numbers) -> str:
     values = numbers.values
     told = ", ".join(
         f"{NAMES[name]} <b>{html.escape(measured(values[name]))}</b> {UNITS[name]}"
+        if values[name].value is not None
+        else f"{NAMES[name]} {'pending' if values[name].pending else 'not known'}"
         for name in ("marginal_kl", "path_kl", "w2")
     )
     busy = "" if numbers.final else ' <span class="ds-busy">refining …</span>'

@@ -3,12 +3,11 @@
 import base64
 import html
 import re
-from importlib.resources.abc import Traversable
 from typing import Any
 
 import marimo as mo
 
-from design_space.lessons.pages import lesson_page, lessons
+from design_space.lessons.pages import lesson_page, lessons, lessons_folder
 from design_space.lessons.parts import Part, parts
 
 _IMAGE = re.compile(r"!\[(.*?)\]\(([^)\s]+)\)", re.DOTALL)
@@ -35,13 +34,13 @@ def shown(number: int | None) -> Any:
     """
     if number is None:
         return None
-    page = lesson_page(number)
-    body = "".join(_piece(part, page) for part in parts(page.read_text(encoding="utf-8")))
+    text = lesson_page(number).read_text(encoding="utf-8")
+    body = "".join(_piece(part) for part in parts(text))
     about = f'class="ds-lesson" tabindex="0" aria-label="Lesson {number}"'
     return mo.Html(f"<article {about}>{body}</article>")
 
 
-def _piece(part: Part, page: Traversable) -> str:
+def _piece(part: Part) -> str:
     """One part of a lesson as HTML; answers are folded."""
     match part.kind:
         case "answer":
@@ -54,34 +53,32 @@ def _piece(part: Part, page: Traversable) -> str:
             return f'<p class="ds-prints">prints</p>{_fenced("text", part.text)}'
         case "block":
             return _fenced("text", part.text)
-    return mo.md(adapted(part.text, page)).text
+    return mo.md(adapted(part.text)).text
 
 
 def _fenced(language: str, text: str) -> str:
     return mo.md(f"```{language}\n{text}\n```").text
 
 
-def adapted(text: str, page: Traversable) -> str:
+def adapted(text: str) -> str:
     """Prose whose pictures and links work inside the explorer.
 
     Pictures of the gallery are put into the page, links to the explorer's own address become
     relative to wherever it runs, and links to other pages of the documentation become words.
 
     Args:
-      text: Markdown.
-      page: where it comes from, for relative paths.
+      text: Markdown of a page in the folder of the lessons.
     """
     text = _COMMENT.sub("", text)
-    text = _IMAGE.sub(lambda match: _image(match[1], match[2], page), text)
+    text = _IMAGE.sub(lambda match: _image(match[1], match[2]), text)
     return _LINK.sub(lambda match: _link(match[1], match[2]), text)
 
 
-def _image(words: str, target: str, page: Traversable) -> str:
+def _image(words: str, target: str) -> str:
     """A picture inside the page, or what it shows in words."""
     words = " ".join(words.split())
     try:
-        place = page.joinpath(*(["..", *target.split("/")]))
-        content = place.read_bytes()
+        content = lessons_folder().joinpath(*target.split("/")).read_bytes()
     except (OSError, ValueError):
         return f"*({words})*"
     if len(content) > LARGEST_IMAGE or not target.endswith(".png"):

@@ -1,6 +1,7 @@
 """What runs when a control has moved: numbers at once, then better ones until another move."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import marimo as mo
@@ -12,27 +13,47 @@ from design_space.commands.explore.fisher import fisher
 from design_space.commands.explore.law import law
 from design_space.commands.explore.picture import Picture
 from design_space.commands.explore.reading import Memory
+from design_space.commands.explore.winner import winner
 from design_space.explorer.compute import coarse, refined
 from design_space.explorer.numbers import Numbers
 from design_space.explorer.state import State
 
 
-def pictures(numbers: Numbers, per_step: bool) -> list[Picture]:
+@dataclass(frozen=True)
+class Wishes:
+    """How the pictures are to be drawn.
+
+    Attributes:
+      per_step: the error budget by steps instead of in total.
+      criterion: of the winner map, one of `winner.CRITERIA`.
+    """
+
+    per_step: bool = False
+    criterion: str = "marginal_kl"
+
+
+def pictures(numbers: Numbers, wishes: Wishes) -> list[Picture]:
     """All pictures of a state, in the order of the page.
 
     Args:
       numbers: of the state.
-      per_step: the error budget by steps instead of in total.
+      wishes: how they are to be drawn.
     """
-    return [law(numbers), fisher(numbers), budget(numbers, per_step), bounds(numbers)]
+    return [
+        law(numbers),
+        fisher(numbers),
+        budget(numbers, wishes.per_step),
+        bounds(numbers),
+        winner(numbers, wishes.criterion),
+    ]
 
 
-def show(state: State, per_step: bool, memory: Memory) -> Any:
+def show(state: State, wishes: Wishes, memory: Memory) -> Any:
     """Shows the pictures of a state, and goes on refining them beside the page.
 
     Args:
       state: the state.
-      per_step: the error budget by steps instead of in total.
+      wishes: how they are to be drawn.
       memory: takes the newest numbers.
 
     Returns:
@@ -44,11 +65,11 @@ def show(state: State, per_step: bool, memory: Memory) -> Any:
         return layout.refused(error)
     memory.numbers = numbers
     if not numbers.final:
-        mo.Thread(target=_refine, args=(state, per_step, memory), daemon=True).start()
-    return layout.gallery(pictures(numbers, per_step), numbers)
+        mo.Thread(target=_refine, args=(state, wishes, memory), daemon=True).start()
+    return layout.gallery(pictures(numbers, wishes), numbers)
 
 
-def _refine(state: State, per_step: bool, memory: Memory) -> None:
+def _refine(state: State, wishes: Wishes, memory: Memory) -> None:
     """Replaces the pictures by better ones; another move of a control ends it."""
     thread = mo.current_thread()
 
@@ -59,7 +80,7 @@ def _refine(state: State, per_step: bool, memory: Memory) -> None:
         if stop():
             return
         memory.numbers = numbers
-        mo.output.replace(layout.gallery(pictures(numbers, per_step), numbers))
+        mo.output.replace(layout.gallery(pictures(numbers, wishes), numbers))
 
 
 def file_of(memory: Memory, make: Callable[[Numbers], str]) -> Callable[[], bytes]:

@@ -1,12 +1,26 @@
-// The address bar follows the link to the shown design, and a button copies it.
+// The address bar follows the link to the shown design, and a button copies it; a lesson stays where
+// one was reading when one of its links opens another design.
 addEventListener("load", () => {
   let last = "";
+  let reading = null;
   const follow = () => {
     const link = document.querySelector("a.ds-link");
-    if (!link || link.getAttribute("href") === last) return;
-    last = link.getAttribute("href");
-    history.replaceState(history.state, "", last);
+    if (link && link.getAttribute("href") !== last) {
+      last = link.getAttribute("href");
+      history.replaceState(history.state, "", last);
+    }
+    const lesson = document.querySelector(".ds-lesson");
+    if (lesson && lesson.ariaLabel !== reading) {
+      reading = lesson.ariaLabel;
+      lesson.scrollTop = Number(sessionStorage.getItem(reading) ?? 0);
+    }
   };
+  addEventListener("scroll", (event) => {
+    const lesson = event.target;
+    if (lesson.classList?.contains("ds-lesson")) {
+      sessionStorage.setItem(lesson.ariaLabel, lesson.scrollTop);
+    }
+  }, { capture: true, passive: true });
   new MutationObserver(follow).observe(document.body, {
     subtree: true, childList: true, attributes: true, attributeFilter: ["href"],
   });

@@ -65,17 +65,17 @@ def path(memory, steps):
 
 
 @app.cell
-def bar(per_step, step):
+def bar(criterion, per_step, step):
     """The slider on the page."""
-    layout.path_bar(step, per_step)
+    layout.path_bar(step, [per_step, criterion])
     return
 
 
 @app.cell
-def budget_view():
-    """The budget in total or step by step."""
-    per_step = widgets.budget_choice()
-    return (per_step,)
+def wishes_of_page():
+    """How the budget and the winner map are drawn."""
+    per_step, criterion = widgets.budget_choice(), widgets.criterion_choice()
+    return criterion, per_step
 
 
 @app.cell
@@ -89,9 +89,9 @@ def state_of_page(choice, memory, others, set_view, step, steps):
 
 
 @app.cell
-def show(memory, per_step, state):
+def show(criterion, memory, per_step, state):
     """The pictures."""
-    live.show(state, per_step.value, memory)
+    live.show(state, live.Wishes(per_step.value, criterion.value), memory)
     return
 
 

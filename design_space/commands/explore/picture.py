@@ -35,7 +35,7 @@ _LOOK: dict[str, Any] = {
         "labelFontSize": 12,
         "title": None,
         "symbolSize": 120,
-        "columns": 2,
+        "columns": 3,
         "labelLimit": 260,
     },
 }

@@ -7,6 +7,7 @@ from typing import Any
 import marimo as mo
 import numpy as np
 
+from design_space.commands.explore.winner import CRITERIA
 from design_space.explorer.controls import CONTROLS, Control
 from design_space.explorer.state import State
 
@@ -103,6 +104,14 @@ def budget_choice() -> Any:
     """The choice between the error budget in total and step by step."""
     options = {"in total": False, "step by step": True}
     return mo.ui.dropdown(options, value="in total", label="Error budget", allow_select_none=False)
+
+
+def criterion_choice() -> Any:
+    """The choice of what the winner map compares."""
+    options = {name: key for key, name in CRITERIA.items()}
+    return mo.ui.dropdown(
+        options, value=next(iter(options)), label="Winner by", allow_select_none=False
+    )
 
 
 def step_slider(steps: int, value: int) -> Any:
