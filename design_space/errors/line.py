@@ -10,9 +10,9 @@ from design_space.arrays import EPS, Array
 from design_space.errors.line_law import LineLaws, common_grid, line_log_density
 from design_space.numerics.defects import expm1_defect
 from design_space.numerics.estimate import Estimate
-from design_space.numerics.grid import Grid, interpolate
+from design_space.numerics.grid import Grid
 from design_space.numerics.transport import line_w2_squared
-from design_space.sampling.line_density import LEAST_LOG, LineDensity
+from design_space.sampling.line_density import LEAST_LOG, LineDensity, on_grid
 from design_space.targets.line import Line
 
 
@@ -62,7 +62,7 @@ def _terms(log_a: np.ndarray, log_b: np.ndarray) -> np.ndarray:
 def _compare(line: Line, variance: Array, density: LineDensity, grid: Grid) -> _Comparison:
     x, own = grid.points(), density.grid
     log_p = np.asarray(line_log_density(line, variance, jnp.asarray(x)))
-    log_q = interpolate(own, density.log_values, x)
+    log_q = on_grid(density, grid).log_values
     z, p, q = np.abs(log_q - log_p), np.exp(log_p), np.exp(log_q)
     cut = log_q < np.max(density.log_values) + 0.75 * LEAST_LOG
     outside = cut | (x < own.origin) | (x > own.end)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from design_space.explorer.gaussian import gaussian_numbers
+from design_space.explorer.line import line_coarse, line_refined
 from design_space.explorer.numbers import Numbers
 from design_space.explorer.state import State
 
@@ -26,7 +27,7 @@ def coarse(state: State) -> Numbers:
     """
     if state.data == "gaussian":
         return gaussian_numbers(state)
-    raise NotImplementedError(state.data)
+    return line_coarse(state)
 
 
 def refined(state: State, stop: Callable[[], bool] = lambda: False) -> Iterator[Numbers]:
@@ -40,7 +41,5 @@ def refined(state: State, stop: Callable[[], bool] = lambda: False) -> Iterator[
       Numbers, each better than the one before; the last has `final` = True unless `stop` ended the
       iteration. For Gaussian data there are none.
     """
-    del stop
     if state.data != "gaussian":
-        raise NotImplementedError(state.data)
-    yield from ()
+        yield from line_refined(state, stop)

@@ -18,18 +18,15 @@ from design_space.errors.initialization import initialization_error
 from design_space.errors.marginal import square_root
 from design_space.errors.path import path_terms
 from design_space.errors.score import score_errors
+from design_space.explorer.named_sampler import named_sampler
 from design_space.explorer.padded import Grid
 from design_space.explorer.padded_bounds import padded_bounds
 from design_space.explorer.trained_score import trained_score
 from design_space.numerics.estimate import Estimate
-from design_space.optimal.langevin import predictor_corrector
-from design_space.optimal.step_variance import optimal_variance
-from design_space.sampling.flows import Churn
 from design_space.sampling.gaussian_law import GaussianLaw, advance
-from design_space.sampling.kinds import STEPPERS
 from design_space.sampling.moves import AbstractMove
 from design_space.sampling.operators import Diagonals
-from design_space.sampling.steppers import AbstractStepper, Frozen
+from design_space.sampling.steppers import Frozen
 from design_space.scores.base import AbstractScore, deviations
 from design_space.scores.exact import exact_score
 from design_space.scores.model import AbstractModel
@@ -37,8 +34,6 @@ from design_space.scores.perturbed import scaled_score
 from design_space.targets.gaussian import Gaussian
 
 _SAMPLES = 64  # of what is sampled; here nothing is
-_SNR, _CORRECTIONS = 0.16, 1  # of the predictor-corrector, as a specification has them
-_CHURN = 40.0
 
 
 class Inputs(eqx.Module):
@@ -84,19 +79,6 @@ class Outputs(NamedTuple):
     bounds: dict[str, BoundTerms]
     shifts: Array
     excesses: Array
-
-
-def _sampler(kind: str, target: Gaussian, grid: Grid) -> AbstractStepper:
-    """The sampler that a specification names, on a padded grid."""
-    schedule = grid.falling()
-    match kind:
-        case "optimal-variance":
-            return optimal_variance(target, schedule)
-        case "predictor-corrector":
-            return predictor_corrector(target, schedule, _SNR, _CORRECTIONS)
-        case "churn":  # which divides by the number of steps of its schedule
-            return Churn(_CHURN * schedule.steps / grid.steps)
-    return STEPPERS[kind]()
 
 
 class _Walk(NamedTuple):
@@ -181,7 +163,7 @@ def gaussian_program(given: Inputs, kind: str, model: AbstractModel | None = Non
     target = given.target()
     score = scaled_score(exact_score(target), given.factor) if model is None else model
     exact = (given.factor == 1) & (model is None)
-    schedule, stepper = grid.falling(), _sampler(kind, target, grid)
+    schedule, stepper = grid.falling(), named_sampler(kind, target, grid)
     design = SamplerDesign(target, schedule, score, stepper)
     per_step, per_score = _path(design, taken, exact)
     walk = _walk(target, score, stepper.moves(schedule), taken)

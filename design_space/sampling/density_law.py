@@ -7,6 +7,7 @@ taken in two: the map, then the noise. Where a map without noise folds and noise
 are taken as one.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import equinox as eqx
@@ -81,6 +82,38 @@ def data_density(target: AbstractTarget, variance: Any, how: Resolution = FINE) 
     return LineDensity(grid, np.asarray(_log_densities(target, v, jnp.asarray(grid.points()))))
 
 
+def density_laws(
+    score: AbstractScore,
+    moves: tuple[AbstractMove, ...],
+    how: Resolution = FINE,
+    start: LineDensity | None = None,
+) -> Iterator[tuple[int, LineDensity]]:
+    """The density of a sampler in one dimension after one move and the next, for any score.
+
+    Args: as for `density_law`.
+
+    Yields:
+      How many moves have been made, and the density. Where a map folds that noise follows, both
+      moves are made at once.
+
+    Raises:
+      ValueError: as `density_law`.
+    """
+    density = normal_density(float(moves[0].before[0]), how) if start is None else start
+    queue, k = line_moves(score, moves), 0
+    while k < len(queue):
+        at, noise = queue[k], _noise_after(queue, k)
+        try:
+            density = _step(density, at, how)
+        except SqueezeError:
+            if noise == 0:
+                raise
+            density = _step(density, at._replace(variance=noise), how)
+            k += 1
+        k += 1
+        yield k, density
+
+
 def density_law(
     score: AbstractScore,
     moves: tuple[AbstractMove, ...],
@@ -104,16 +137,8 @@ def density_law(
       ValueError: if a density needs more than 2^20 grid points, the score is not finite, a noise
         variance is below 0, or a map folds that no noise follows.
     """
-    density = normal_density(float(moves[0].before[0]), how) if start is None else start
-    queue, k = line_moves(score, moves), 0
-    while k < len(queue):
-        at, noise = queue[k], _noise_after(queue, k)
-        try:
-            density = _step(density, at, how)
-        except SqueezeError:
-            if noise == 0:
-                raise
-            density = _step(density, at._replace(variance=noise), how)
-            k += 1
-        k += 1
+    density = start
+    for _, density in density_laws(score, moves, how, start):
+        pass
+    assert density is not None  # a sampler has a move
     return density
