@@ -57,6 +57,7 @@ add_module_names = False
 html_theme = "furo"
 html_title = "design_space"
 html_static_path = ["static"]
+html_extra_path = ["root"]  # index.html, which leads to the landing page
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False

@@ -28,6 +28,9 @@ FOLDERS = {
     "": "The house",
 }
 
+FIRST = ("index", "start", "overview")
+"""Pages that lead their folder; all others follow by name."""
+
 
 def first_line(module: str) -> str:
     """First sentence of the docstring of a module of the project, given by its dotted name."""
@@ -60,7 +63,8 @@ def index() -> str:
     """The list of pages, folder by folder, with their titles."""
     lines = []
     for folder, heading in FOLDERS.items():
-        pages = sorted(p for p in (DOCS / folder).glob("*.md") if p != DOCS / "index.md")
+        found = (p for p in (DOCS / folder).glob("*.md") if p != DOCS / "index.md")
+        pages = sorted(found, key=lambda page: (page.stem not in FIRST, page.name))
         if folder == "api":
             pages = [DOCS / folder / f"{group}.md" for group in names.GROUPS]
         if not folder:

@@ -111,7 +111,7 @@ def test_constraints_are_exact_pins_and_cover_the_dependencies():
         assert name in pinned, f"constraints.txt does not pin {name}"
 
 
-@pytest.mark.parametrize("name", ["reproduce", "test"])
+@pytest.mark.parametrize("name", ["reproduce", "test", "site"])
 def test_continuous_integration_finds_the_commands_of_the_readme(name):
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     function = re.search(r"^readme_command\(\) \{.*?^\}", script, re.MULTILINE | re.DOTALL)

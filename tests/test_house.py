@@ -12,7 +12,10 @@ from markdown_pages import ROOT
 
 PACKAGES = ("design_space", "analyses", "figures")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-ALL_FILES = [*FILES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "docs").glob("*.py"))]
+ALL_FILES = [
+    *FILES,
+    *(file for place in ("tests", "docs") for file in sorted((ROOT / place).rglob("*.py"))),
+]
 
 
 def name_of(path):

@@ -5,6 +5,7 @@ name below its table (`reference.py`).
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -127,8 +128,7 @@ def sentence(module: str, name: str | None = None) -> str:
         nodes = [node for node in nodes[0].body if getattr(node, "name", None) == name]
     text = ast.get_docstring(nodes[0]) or ""  # type: ignore[arg-type]
     first = " ".join(text.split("\n\n")[0].split())
-    head, stop, _ = first.partition(". ")
-    return head + "." if stop else first
+    return re.split(r"(?<=[^.]\.) ", first)[0]
 
 
 def _row(shown: str, module: str, name: str | None) -> str:
@@ -139,6 +139,7 @@ def _row(shown: str, module: str, name: str | None) -> str:
 
 def _rows(group: str) -> Iterator[str]:
     if group == "weightings":
+        yield _row("ds.weightings", "design_space.weightings", None)
         for name, module in sorted(handed_on("design_space.weightings").items()):
             yield _row(f"ds.weightings.{name}", module, name)
         return

@@ -43,11 +43,12 @@ def rst(text: str) -> str:
         if k % 2:
             known = _KNOWN.get(piece.removeprefix("ds."))
             pieces[k] = f":py:obj:`{piece} <{known}>`" if known else f"``{piece}``"
+            if re.match(r"\w", pieces[k + 1]):
+                pieces[k] += "\\"  # what follows is escaped, which ends the code
         else:
             piece = re.sub(r"([\\*|])", r"\\\1", piece)
             pieces[k] = re.sub(r"_(?=\W|$)", r"\\_", piece)
-    joined = "".join(pieces)
-    return re.sub(r"(``|>`)(?=\w)", r"\1\\ ", joined)
+    return "".join(pieces)
 
 
 def _entry(name: str) -> list[str]:
