@@ -46,7 +46,8 @@ def law(numbers: Numbers) -> Picture:
     columns |= ({"sampler": sampler} if known else {}) | ({"data": laws.data[keep]} if last else {})
     chart = drawn(_chart(known, last), {"laws": columns})
     place = f"after {step} of {whole(state.steps, 'step')}, at noise level {short(sigma)}"
-    alt_text = f"Densities {place}: {_compared(stds)}."
+    means = f"mean {short(laws.means[step])}, the exact law {short(laws.exact_mean)}"
+    alt_text = f"Densities {place}: {_compared(stds)}" + (f"; {means}." if known else ".")
     note = laws.missing if laws.missing and not known else ""
     return Picture("law", title, alt_text, chart, _table(numbers), note or "")
 

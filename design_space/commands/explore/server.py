@@ -1,8 +1,11 @@
 """The server of the explorer: an address, the marimo app behind it, and its end by Ctrl-C."""
 
+import contextlib
 import importlib
 import ipaddress
+import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +108,10 @@ def application() -> Any:
 
 
 def serve(sock: socket.socket) -> None:
-    """Serves the page until Ctrl-C.
+    """Serves the page until Ctrl-C, which ends the process.
+
+    Pages that are open have threads of marimo that nothing ends, so that a process which waits for
+    its threads would never be done.
 
     Args:
       sock: listens already.
@@ -118,4 +124,8 @@ def serve(sock: socket.socket) -> None:
         timeout_graceful_shutdown=1,
         lifespan="on",
     )
-    uvicorn.Server(config).run(sockets=[sock])
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=[sock])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
