@@ -2,10 +2,12 @@
 
 import ast
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from markdown_pages import ROOT, blocks
 
+from design_space.explorer.state import State
 from design_space.lessons import pages as pages_of_lessons
 from design_space.lessons.pages import lesson, lesson_pages, lesson_text, lessons
 from design_space.lessons.parts import Part, parts
@@ -117,11 +119,27 @@ def test_every_exercise_has_an_answer_that_asserts(file):
     for number, answer in answers:
         code = "\n".join(block.text for block in blocks(answer) if block.language == "python")
         assert any(isinstance(n, ast.Assert) for n in ast.walk(ast.parse(code))), number
-    number = file.stem.split("_")[1]
-    links = re.findall(r"\(http://127\.0\.0\.1:2718/\?([^)]*)\)", text)
-    assert len(links) >= 3
-    assert all(f"lesson={number}" in link.split("&") for link in links)
     assert not before.count("<details>")
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_links_into_the_explorer_set_its_controls(file):
+    """Every name and value is one that the explorer takes."""
+    links = re.findall(r"\]\((http://127\.0\.0\.1:2718/[^)]*)\)", file.read_text(encoding="utf-8"))
+    assert len(links) >= 3
+    for link in links:
+        query = parse_qs(urlsplit(link).query, strict_parsing=True)
+        state, notes = State.from_query(query)
+        assert notes == (), link
+        assert state.lesson == int(file.stem.split("_")[1]), link
+
+
+def test_the_index_lists_every_lesson_as_its_page_says():
+    text = (ROOT / "docs" / "tutorials" / "index.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \[(.+?)\]\((\S+)\) \|.*?\| (\d+ minutes) \|", text, re.MULTILINE)
+    told = [(each.number, each.title, each.time) for each in lessons()]
+    assert [(int(number), title, time) for number, title, _, time in rows] == told
+    assert [name for *_, name, _ in rows] == [file.name for file in FILES]
 
 
 def test_an_unknown_lesson_is_refused_with_those_there_are():
