@@ -62,4 +62,5 @@ html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_show_sphinx = False
+html_show_search_summary = False  # it reads pages by script, which a browser refuses from file://
 copybutton_exclude = ".linenos, .gp, .go"
