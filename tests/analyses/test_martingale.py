@@ -98,7 +98,7 @@ def test_correlations_see_what_is_correlated():
     normal = np.random.default_rng(0).standard_normal((3, 50000))
     increments = np.stack([normal[0], 2 * (0.6 * normal[0] + 0.8 * normal[1]), normal[2]])
     found = martingale.correlations(increments, np.array([1.0, 2.0, 1.0]))
-    values = found.set_index(["first", "second"])["value"]
+    values: Any = found.set_index(["first", "second"])["value"]
     assert values[(0, 1)] == pytest.approx(0.6, abs=0.02)  # three standard errors are 0.016
     assert abs(values[(0, 2)]) < 0.02
 
