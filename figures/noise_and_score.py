@@ -107,7 +107,7 @@ def _error(axes: Axes, levels: pd.DataFrame, law: Any) -> None:
     axes.axhline(ends[1], color=GREEN, linewidth=0.8, linestyle=(0, (4, 2)))
     axes.loglog(sigma, levels["mmse"], color=BLUE)
     axes.set_ylim(ends[0], 6 * ends[1])
-    axes.annotate(r"$\sigma^2$", (0.16, 0.06), color=ORANGE, fontsize=8)
+    axes.annotate(r"$\sigma^2$", (0.07, 0.022), color=ORANGE, fontsize=8)
     axes.annotate("variance of the data", (4, 1.5 * ends[1]), color=GREEN, fontsize=8)
     axes.set_ylabel("mmse (data units$^2$)")
     panel(axes, "d", "least error of a denoiser")
