@@ -82,7 +82,7 @@ def _fails(statement: Statement, claims: dict[str, Any]) -> Iterator[str]:
     if statement.corrected_latex:
         yield corrected
         yield _formula(statement.corrected_latex)
-    yield statement.derivation
+    yield statement.derivation.replace("*", r"\*")  # stars are symbols there
     yield _tally(claims, statement)
     yield from _counterexample(claims, statement)
 
