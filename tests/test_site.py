@@ -1,6 +1,7 @@
 """The documentation site: it builds strictly, needs no network, and documents every public name."""
 
 import importlib.util
+import itertools
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 from markdown_pages import ROOT, pages
 
 import design_space
@@ -85,6 +87,25 @@ def test_formulas_become_mathml():
     for bad in (r"\nonsense x", r"\frac{1}{"):
         with pytest.raises(ValueError, match="formula"):
             mathml(bad, "inline")
+
+
+def emphasized(text: str) -> list[str]:
+    """What underscores emphasize in a page; they are indices in its formulas."""
+    text = re.sub(r"\$\$.*?\$\$|\$[^$\n]+\$", "", text, flags=re.DOTALL)
+    found = []
+    for block in MarkdownIt("commonmark").enable("table").parse(text):
+        inside = block.children or []
+        for mark, content in itertools.pairwise(inside):
+            if mark.type in ("em_open", "strong_open") and mark.markup.startswith("_"):
+                found.append(content.content)
+    return found
+
+
+def test_underscores_of_formulas_are_no_emphasis():
+    assert emphasized("the norm |x|_F and then ∫_{u}") == ["F and then ∫"]
+    assert emphasized(r"the norm |x|\_F, $|x|_F$ and then ∫_{u}, *x*") == []
+    for page in pages():
+        assert not emphasized(page.read_text(encoding="utf-8")), page.name
 
 
 @pytest.fixture(scope="module")
