@@ -41,7 +41,7 @@ from design_space.targets.line import Line
 
 _AT_ONCE = 0.1  # seconds that the law may take in the first answer
 _FEW, _FEW_MAPS = 3, 8  # fewer steps, with noise and without, ask for grids that take seconds
-_QUICK = 1 << 14  # points of the largest grid of the first answer
+_QUICK = 1 << 12  # points of the largest grid of the first answer
 _SINGLE = 1e-4  # relative error that one resolution alone is trusted with
 _SAMPLES = 4096  # of a sampler that folds, as `design-space evaluate` has it
 _PENDING = "the law of the sampler is being computed"

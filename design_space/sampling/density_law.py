@@ -99,7 +99,7 @@ def density_laws(
     Raises:
       ValueError: as `density_law`.
     """
-    density = normal_density(float(moves[0].before[0]), how) if start is None else start
+    density = normal_density(float(np.asarray(moves[0].before)[0]), how) if start is None else start
     queue, k = line_moves(score, moves), 0
     while k < len(queue):
         at, noise = queue[k], _noise_after(queue, k)
@@ -138,7 +138,7 @@ def density_law(
         variance is below 0, or a map folds that no noise follows.
     """
     density = start
-    for _, density in density_laws(score, moves, how, start):
-        pass
+    for _, after in density_laws(score, moves, how, start):
+        density = after
     assert density is not None  # a sampler has a move
     return density

@@ -95,7 +95,7 @@ def test_the_tabulated_information_is_that_of_quadrature():
 @pytest.mark.parametrize(
     "state",
     [
-        BIMODAL,
+        BIMODAL.changed(steps=20),
         TYPED.changed(steps=30),
         BIMODAL.changed(width=0.5, sampler="churn"),
         BIMODAL.changed(width=0.4, sampler="predictor-corrector"),
