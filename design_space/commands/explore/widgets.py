@@ -55,7 +55,7 @@ def element(control: Control, value: Any) -> Any:
     )
 
 
-def stops(control: Control, value: float) -> list[float]:
+def stops(control: Control, value: float | int) -> list[float | int]:
     """The places of a slider, in its domain: round numbers, its default, and the first value.
 
     Args:
