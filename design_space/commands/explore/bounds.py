@@ -13,6 +13,7 @@ from design_space.commands.explore.picture import (
     Table,
     colors,
     drawn,
+    named,
 )
 from design_space.commands.explore.words import measured, short
 from design_space.explorer.numbers import Bound, Numbers
@@ -55,12 +56,12 @@ def _columns(
         "path": [path] * len(known),
         "factor": [f"× {short(total / path)}" for total in totals],
     }
-    lines = {"exact path KL": path}
+    lines = {"path KL": path}
     if marginal is not None and marginal > 0:
         lines["marginal KL"] = marginal
     ends = [*lines.values(), *totals]
     exact = {"series": list(lines), "nats": list(lines.values())}
-    return {"bounds": table, "exact": exact, "room": {"nats": [min(ends) / 2, max(ends) * 4]}}
+    return {"bounds": table, "exact": exact, "room": {"nats": [min(ends) / 2, max(ends) * 10]}}
 
 
 @functools.cache
@@ -69,12 +70,13 @@ def _chart() -> dict[str, Any]:
     axis = alt.Axis(format="~g", tickCount=5)
     scale = alt.Scale(type="log", nice=False)
     x = alt.X("nats:Q", title="nats, on a scale of factors", scale=scale, axis=axis)
-    y = alt.Y("bound:N", title=None, sort=None, axis=alt.Axis(labelLimit=210))
-    color = colors({"bound": BOUND, "exact path KL": PATH, "marginal KL": MARGINAL})
-    base = alt.Chart(alt.NamedData("bounds")).encode(y=y, x=x)
+    lines = "split(datum.label, ', ')"
+    y = alt.Y("bound:N", title=None, sort=None, axis=alt.Axis(labelLimit=150, labelExpr=lines))
+    color = colors({"bound": BOUND, "path KL": PATH, "marginal KL": MARGINAL})
+    base = alt.Chart(named("bounds")).encode(y=y, x=x)
     points = base.transform_calculate(series="'bound'").mark_point(filled=True, size=80, opacity=1)
-    exact = alt.Chart(alt.NamedData("exact")).mark_rule(strokeWidth=2)
-    room = alt.Chart(alt.NamedData("room")).mark_point(opacity=0)
+    exact = alt.Chart(named("exact")).mark_rule(strokeWidth=2)
+    room = alt.Chart(named("room")).mark_point(opacity=0)
     return alt.layer(
         room.encode(x=x),
         base.mark_rule(color=BOUND, strokeWidth=2, opacity=0.6).encode(x2="path:Q"),

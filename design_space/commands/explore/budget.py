@@ -16,6 +16,7 @@ from design_space.commands.explore.picture import (
     Table,
     colors,
     drawn,
+    named,
 )
 from design_space.commands.explore.words import NAMES, UNITS, measured, short
 from design_space.explorer.numbers import QUANTITIES, Numbers
@@ -95,8 +96,8 @@ def _total_chart() -> dict[str, Any]:
     axis = alt.Axis(format="~g", tickCount=7)
     y = alt.Y("bar:N", title=None, sort=["path KL", "marginal KL"])
     x = alt.X("nats:Q", title="error (nats)", stack="zero", axis=axis)
-    bars = alt.Chart(alt.NamedData("bars")).mark_bar(height={"band": 0.62})
-    rule = alt.Chart(alt.NamedData("whisker")).mark_rule(strokeWidth=2, color=SHOWN)
+    bars = alt.Chart(named("bars")).mark_bar(height={"band": 0.62})
+    rule = alt.Chart(named("whisker")).mark_rule(strokeWidth=2, color=SHOWN)
     low = alt.X("low:Q", title="error (nats)")
     return alt.layer(
         bars.encode(x=x, y=y, color=colors(_COLORS)), rule.encode(x=low, x2="high:Q", y=y)
@@ -126,6 +127,6 @@ def _step_chart() -> dict[str, Any]:
     x = alt.X("step:O", title="step (0 is the start)", axis=axis)
     y = alt.Y("nats:Q", title="error added (nats)", stack="zero", axis=alt.Axis(format="~g"))
     parts = {name: _COLORS[name] for name in PARTS}
-    bars = alt.Chart(alt.NamedData("bars")).mark_bar().encode(x=x, y=y, color=colors(parts))
-    shown = alt.Chart(alt.NamedData("shown")).mark_rule(color=SHOWN, strokeDash=[4, 3])
+    bars = alt.Chart(named("bars")).mark_bar().encode(x=x, y=y, color=colors(parts))
+    shown = alt.Chart(named("shown")).mark_rule(color=SHOWN, strokeDash=[4, 3])
     return alt.layer(bars, shown.encode(x=x)).to_dict()

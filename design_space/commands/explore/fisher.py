@@ -14,6 +14,7 @@ from design_space.commands.explore.picture import (
     Table,
     colors,
     drawn,
+    named,
 )
 from design_space.commands.explore.words import measured, short, whole
 from design_space.explorer.numbers import FisherCurve, Numbers
@@ -95,7 +96,7 @@ def _chart() -> dict[str, Any]:
     words = "squared score σ² I(σ²)"
     y = alt.Y("moving:Q", title=words)
     names = {AREA: DISCRETIZATION, CURVE: EXACT, STEP: SHOWN}
-    base = alt.Chart(alt.NamedData("curve")).encode(x=x, y=y)
+    base = alt.Chart(named("curve")).encode(x=x, y=y)
     color = colors(names)
     area = _named(base, AREA).mark_area(
         opacity=0.5, line={"strokeWidth": 0.8, "color": DISCRETIZATION}

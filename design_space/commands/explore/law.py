@@ -14,6 +14,7 @@ from design_space.commands.explore.picture import (
     Table,
     colors,
     drawn,
+    named,
 )
 from design_space.commands.explore.words import short, whole
 from design_space.explorer.numbers import Numbers
@@ -46,7 +47,7 @@ def law(numbers: Numbers) -> Picture:
     columns |= ({"sampler": sampler} if known else {}) | ({"data": laws.data[keep]} if last else {})
     chart = drawn(_chart(known, last), {"laws": columns})
     place = f"after {step} of {whole(state.steps, 'step')}, at noise level {short(sigma)}"
-    means = f"mean {short(laws.means[step])}, the exact law {short(laws.exact_mean)}"
+    means = f"mean {_mean(numbers)}, the exact law {short(laws.exact_mean)}"
     alt_text = f"Densities {place}: {_compared(stds)}" + (f"; {means}." if known else ".")
     note = laws.missing if laws.missing and not known else ""
     return Picture("law", title, alt_text, chart, _table(numbers), note or "")
@@ -64,7 +65,7 @@ def _chart(known: bool, last: bool) -> dict[str, Any]:
     series = {name: _COLORS[key] for key, name in names.items()}
     axis = alt.Axis(tickCount=8)
     x = alt.X("x:Q", title="x (data units)", scale=alt.Scale(nice=False), axis=axis)
-    base = alt.Chart(alt.NamedData("laws")).encode(x=x)
+    base = alt.Chart(named("laws")).encode(x=x)
     layers = []
     for key, name in names.items():
         y = alt.Y(f"{key}:Q", title="density (1 / data unit)")
@@ -99,12 +100,19 @@ def _title(step: int, steps: int, stds: tuple[float, float], known: bool, final:
     )
 
 
+def _mean(numbers: Numbers) -> str:
+    """The mean of the sampler; 0 where it is rounding beside the standard deviation."""
+    laws, step = numbers.laws, numbers.state.step
+    mean = float(laws.means[step])
+    return "0" if abs(mean) < 1e-9 * laws.exact_stds[step] else short(mean)
+
+
 def _table(numbers: Numbers) -> Table:
     laws, step = numbers.laws, numbers.state.step
     return Table(
         ("law", "mean", "standard deviation"),
         (
-            ("sampler", short(laws.means[step]), short(laws.stds[step], 4)),
+            ("sampler", _mean(numbers), short(laws.stds[step], 4)),
             ("exact", short(laws.exact_mean), short(laws.exact_stds[step], 4)),
         ),
     )

@@ -2,12 +2,14 @@
 // one was reading when one of its links opens another design.
 addEventListener("load", () => {
   let last = "";
+  let soon = 0;
   let reading = null;
   const follow = () => {
     const link = document.querySelector("a.ds-link");
     if (link && link.getAttribute("href") !== last) {
       last = link.getAttribute("href");
-      history.replaceState(history.state, "", last);
+      clearTimeout(soon); // after the pictures, and once for many moves
+      soon = setTimeout(() => history.replaceState(history.state, "", last), 250);
     }
     const lesson = document.querySelector(".ds-lesson");
     if (lesson && lesson.ariaLabel !== reading) {

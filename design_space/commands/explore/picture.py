@@ -1,6 +1,8 @@
 """A picture of the page: a title, a Vega-Lite chart, what it shows in words, and a small table."""
 
+import csv
 import html
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -129,23 +131,37 @@ def drawn(
     Args:
       chart: Vega-Lite whose data have names; `altair`'s `to_dict` of it.
       datasets: name -> column -> values, all columns of one length. Numbers are rounded to five
-        digits; those that are not finite become null.
+        digits; those that are not finite are left out.
       **parameters: values that expressions in the chart name.
     """
-    filled = dict(chart) | {"datasets": {name: _rows(each) for name, each in datasets.items()}}
+    filled = dict(chart) | {"datasets": {name: _text(each) for name, each in datasets.items()}}
     if parameters:
         filled["params"] = [{"name": name, "value": value} for name, value in parameters.items()]
     return filled
 
 
-def _rows(columns: Mapping[str, Sequence[Any] | np.ndarray]) -> list[dict[str, Any]]:
+def named(name: str) -> alt.NamedData:
+    """A data set of a chart that `drawn` fills: as CSV, which is a quarter of the same as JSON.
+
+    Args:
+      name: of the data set.
+    """
+    return alt.NamedData(name, format=alt.DataFormat(type="csv"))
+
+
+def _text(columns: Mapping[str, Sequence[Any] | np.ndarray]) -> str:
+    """Columns as CSV."""
     read = [[_plain(value) for value in values] for values in columns.values()]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*read, strict=True)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*read, strict=True))
+    return text.getvalue()
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float | np.floating):
-        return float(f"{value:.5g}") if math.isfinite(value) else None
+        return f"{value:.5g}" if math.isfinite(value) else ""
     return int(value) if isinstance(value, np.integer) else value
 
 

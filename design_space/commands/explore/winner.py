@@ -7,7 +7,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from design_space.commands.explore.picture import HEIGHT, Picture, Table, colors, drawn
+from design_space.commands.explore.picture import HEIGHT, Picture, Table, colors, drawn, named
 from design_space.commands.explore.words import short, whole
 from design_space.explorer.numbers import Numbers
 from design_space.explorer.pictures import moments
@@ -122,8 +122,8 @@ def _chart() -> dict[str, Any]:
     x = alt.X("low:Q", title="scale s of the data (data units)", scale=scale, axis=axis)
     y = alt.Y("from:Q", title="steps N", scale=counts, axis=alt.Axis(values=values, grid=False))
     color = colors(_SERIES)
-    regions = alt.Chart(alt.NamedData("regions")).mark_rect(opacity=0.55)
-    here = alt.Chart(alt.NamedData("here"))
+    regions = alt.Chart(named("regions")).mark_rect(opacity=0.55)
+    here = alt.Chart(named("here"))
     at = {"x": alt.X("std:Q", scale=scale), "y": alt.Y("steps:Q", scale=counts)}
     return alt.layer(
         regions.encode(x=x, x2="high:Q", y=y, y2="to:Q", color=color),

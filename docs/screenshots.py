@@ -1,0 +1,87 @@
+"""Takes the pictures of docs/howto/explore.md again, in a Chromium that the machine has.
+
+`python docs/screenshots.py` starts the explorer, opens it in light and dark, wide and narrow, and
+writes small PNG files to docs/howto/explore/.
+"""
+
+import io
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
+
+OUT = Path(__file__).resolve().parent / "howto" / "explore"
+SHOTS = {
+    "wide_light": ("?steps=12&step=8", 1400, 1120, "light"),
+    "wide_dark": ("?data=mixture&steps=30", 1400, 1120, "dark"),
+    "narrow_light": ("?data=bimodal&steps=30", 400, 1500, "light"),
+    "narrow_dark": ("?steps=12&score=scaled", 400, 1500, "dark"),
+    "lesson": ("?lesson=5&data=bimodal&separation=1&width=0.3&steps=8", 1400, 1000, "light"),
+}
+"""Name -> query, width and height of the window in pixels, color scheme."""
+
+COLORS = 256
+_PLAIN = Image.Dither.NONE
+
+
+def shot(browser: Browser, address: str, name: str) -> bytes:
+    """One picture of the page, as a PNG of few colors.
+
+    Args:
+      browser: playwright's.
+      address: of the explorer.
+      name: a key of SHOTS.
+    """
+    query, width, height, scheme = SHOTS[name]
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page.goto(address + query)
+    page.locator(".ds-picture canvas").nth(4).wait_for(timeout=120_000)
+    page.wait_for_function("() => !document.querySelector('.ds-busy')", timeout=120_000)
+    page.wait_for_timeout(2000)
+    if width < 500:
+        page.locator(".ds-bar").scroll_into_view_if_needed()
+        page.evaluate("() => document.querySelector('.ds-bar').scrollIntoView()")
+        page.wait_for_timeout(500)
+    image = Image.open(io.BytesIO(page.screenshot()))
+    page.close()
+    small = io.BytesIO()
+    image.convert("RGB").quantize(
+        COLORS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+    ).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def main() -> int:
+    """Writes the pictures; returns the exit status."""
+    found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    binary = next(found, None)
+    if binary is None:
+        print("no Chromium on this machine: nothing is taken")
+        return 1
+    command = [sys.executable, "-u", "-m", "design_space.cli"]
+    server = subprocess.Popen(
+        [*command, "explore", "--port", "0", "--no-browser"], stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout is not None
+    address = next(hit[0] for line in server.stdout if (hit := re.search(r"http://\S+", line)))
+    OUT.mkdir(exist_ok=True)
+    try:
+        with sync_playwright() as driver:
+            browser = driver.chromium.launch(executable_path=binary, args=["--no-sandbox"])
+            for name in SHOTS:
+                (OUT / f"{name}.png").write_bytes(content := shot(browser, address, name))
+                print(f"{name}.png: {len(content) / 1000:.0f} kB")
+            browser.close()
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(timeout=30)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
