@@ -10,8 +10,11 @@ import marimo as mo
 from design_space.lessons.pages import lesson_page, lessons, lessons_folder
 from design_space.lessons.parts import Part, parts
 
-_IMAGE = re.compile(r"!\[(.*?)\]\(([^)\s]+)\)", re.DOTALL)
-_LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)\s]+)\)")
+_TOKEN = re.compile(
+    r"(?P<kept>\$\$.*?\$\$|\$[^$]+\$|`[^`]*`)"  # formulas and code hold no links
+    r"|(?P<image>!?)\[(?P<words>[^\]]*)\]\((?P<target>[^)\s]+)\)",
+    re.DOTALL,
+)
 _HERE = re.compile(r"http://127\.0\.0\.1:2718/?(\?.*)?")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 LARGEST_IMAGE = 400_000
@@ -70,8 +73,14 @@ def adapted(text: str) -> str:
       text: Markdown of a page in the folder of the lessons.
     """
     text = _COMMENT.sub("", text)
-    text = _IMAGE.sub(lambda match: _image(match[1], match[2]), text)
-    return _LINK.sub(lambda match: _link(match[1], match[2]), text)
+    return _TOKEN.sub(_token, text)
+
+
+def _token(match: re.Match[str]) -> str:
+    """A formula as it is; a picture or a link as the explorer shows it."""
+    if match["kept"]:
+        return match["kept"]
+    return (_image if match["image"] else _link)(match["words"], match["target"])
 
 
 def _image(words: str, target: str) -> str:
