@@ -3,6 +3,7 @@
 import importlib.util
 import itertools
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -11,12 +12,26 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 from markdown_pages import ROOT, pages
+from playwright.sync_api import sync_playwright
 
 import design_space
 
 sys.path.insert(0, str(ROOT / "docs" / "extensions"))
 import names
 
+BROWSER = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND",  # nothing has an address
+]
 EXTRA = ("sphinx", "myst_parser", "furo", "sphinx_copybutton", "latex2mathml")
 NAMED = re.compile(r"^\| \[`(?:ds|design_space)\.([\w.]+)`\]", re.MULTILINE)
 
@@ -182,3 +197,24 @@ def test_signatures_show_shapes_and_lead_to_types(site):
     text = re.sub(r"<[^>]+>", "", page)
     assert "forward_sigmas: Float[Array, ' nodes']" in text
     assert 'href="#design_space.Schedule"' in page
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine")
+def test_pages_fit_a_narrow_screen_and_search_works_without_a_server(folder):
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=FLAGS)
+        page = browser.new_page(viewport={"width": 400, "height": 800})
+        requests, errors = [], []
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        for file in sorted((folder / "docs").rglob("*.html")):
+            page.goto(file.as_uri())
+            width = page.evaluate("document.documentElement.scrollWidth")
+            assert width <= 400, f"{file.name} is {width} pixels wide"
+        page.goto((folder / "search.html").as_uri() + "?q=path_optimal")
+        page.wait_for_selector("#search-results li")
+        assert "design_space.path_optimal" in page.inner_text("#search-results")
+        browser.close()
+    assert not errors
+    assert not [url for url in requests if not url.startswith(("file:", "data:"))]
