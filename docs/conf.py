@@ -55,6 +55,7 @@ python_maximum_signature_line_length = 88
 add_module_names = False
 
 html_theme = "furo"
+pygments_dark_style = "monokai"
 html_title = "design_space"
 html_static_path = ["static"]
 html_extra_path = ["root"]  # index.html, which leads to the landing page
