@@ -11,7 +11,6 @@ from analyses.judge import judge
 from analyses.perceptual_identities import SIGMAS, ConstantVelocity, LinearHidden, drawn
 from analyses.perceptual_mass import flow_mass, noisy_mass, schedule, two_modes
 from analyses.perceptual_training import frozen
-from analyses.statements import perceptual_optimum
 from analyses.statements.perceptual_exact import EQUAL_TIMES, LINEAR_FEATURES, ROTATION
 from analyses.statements.perceptual_optimum import POINTWISE_OPTIMUM, UNLIMITED_CAPACITY
 from design_space.errors.line import line_errors
@@ -122,17 +121,3 @@ def test_training_meets_the_optimum_and_not_the_posterior_mean():
     trained, other = found["training"].seen, found["posterior mean"].seen
     # intervals are narrow beside what tells the two optima apart
     assert np.median(np.abs(trained.right - other.right) / trained.error) > 2
-
-
-@pytest.mark.slow
-def test_unlimited_capacity_on_few_designs(monkeypatch):
-    """The ledger's record has all of them."""
-    monkeypatch.setattr(perceptual_optimum, "_DESIGNS", ((2.0, 0.3),))
-    monkeypatch.setattr(perceptual_optimum, "_DENSITIES", ((2.0, 0.3),))
-    monkeypatch.setattr(perceptual_optimum, "_MIXED", ((2.0, 0.3),))
-    monkeypatch.setattr(perceptual_optimum, "_SHARES", (0.0, 100.0))
-    judgement = judge(UNLIMITED_CAPACITY, {})
-    assert judgement.as_recorded
-    seen = {o.claim.name: o.seen for o in judgement.outcomes}["mass between the modes"]
-    assert len(seen.left) == 3
-    assert np.all(seen.right - seen.left - seen.error > 0.01)
