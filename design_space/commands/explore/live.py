@@ -1,8 +1,8 @@
 """What runs when a control has moved: numbers at once, then better ones until another move."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import marimo as mo
 
@@ -17,6 +17,9 @@ from design_space.commands.explore.winner import winner
 from design_space.explorer.compute import coarse, refined
 from design_space.explorer.numbers import Numbers
 from design_space.explorer.state import State
+
+AHEAD = 0.02
+"""Seconds by which the first picture goes ahead of the others, for a browser to draw it alone."""
 
 
 @dataclass(frozen=True)
@@ -48,39 +51,47 @@ def pictures(numbers: Numbers, wishes: Wishes) -> list[Picture]:
     ]
 
 
-def show(state: State, wishes: Wishes, memory: Memory) -> Any:
-    """Shows the pictures of a state, and goes on refining them beside the page.
+def show(state: State, wishes: Wishes, memory: Memory) -> None:
+    """Shows the pictures of a state in its cell, the first one ahead, and goes on refining them.
 
     Args:
       state: the state.
       wishes: how they are to be drawn.
-      memory: takes the newest numbers.
-
-    Returns:
-      The first pictures, for the cell to show.
+      memory: takes the newest numbers and pictures.
     """
+    with memory.lock:  # from here on, what is still being refined shows nothing any more
+        memory.turn += 1
+    turn = memory.turn
     try:
         numbers = coarse(state)
     except ValueError as error:
-        return layout.refused(error)
+        mo.output.replace(layout.refused(error))
+        return
     memory.numbers = numbers
-    if not numbers.final:
-        mo.Thread(target=_refine, args=(state, wishes, memory), daemon=True).start()
-    return layout.gallery(pictures(numbers, wishes), numbers)
+    new = pictures(numbers, wishes)
+    if memory.pictures is not None:
+        mo.output.replace(layout.gallery([new[0], *memory.pictures[1:]], numbers))
+        time.sleep(AHEAD)
+    memory.pictures = new
+    mo.output.replace(layout.gallery(new, numbers))
+    if not numbers.final:  # last, for what it shows must come after what is shown here
+        mo.Thread(target=_refine, args=(state, wishes, memory, turn), daemon=True).start()
 
 
-def _refine(state: State, wishes: Wishes, memory: Memory) -> None:
+def _refine(state: State, wishes: Wishes, memory: Memory, turn: int) -> None:
     """Replaces the pictures by better ones; another move of a control ends it."""
     thread = mo.current_thread()
 
     def stop() -> bool:
-        return thread.should_exit
+        return thread.should_exit or memory.turn != turn
 
     for numbers in refined(state, stop):
-        if stop():
-            return
-        memory.numbers = numbers
-        mo.output.replace(layout.gallery(pictures(numbers, wishes), numbers))
+        new = pictures(numbers, wishes)
+        with memory.lock:
+            if stop():
+                return
+            memory.numbers, memory.pictures = numbers, new
+            mo.output.replace(layout.gallery(new, numbers))
 
 
 def file_of(memory: Memory, make: Callable[[Numbers], str]) -> Callable[[], bytes]:

@@ -1,9 +1,11 @@
 """From what the elements of the page hold to a state, and to messages beside the fields."""
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from design_space.commands.explore.picture import Picture
 from design_space.explorer.controls import CONTROLS
 from design_space.explorer.numbers import Numbers
 from design_space.explorer.state import State, validated
@@ -17,11 +19,17 @@ class Memory:
       mixture: the last typed mixture that is one.
       step: the step that was chosen last, or None for the last one.
       numbers: the newest numbers.
+      pictures: the pictures that were shown last.
+      turn: counts the states that were shown.
+      lock: is held while a turn begins, and while something is shown beside the page's runs.
     """
 
     mixture: str
     step: int | None = None
     numbers: Numbers | None = None
+    pictures: list[Picture] | None = None
+    turn: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 def read(values: Mapping[str, Any], memory: Memory) -> tuple[State, dict[str, str]]:
