@@ -168,6 +168,21 @@ def test_the_keyboard_reaches_every_control(page):
     assert set(PICTURES) <= reached  # the menu that keeps a picture
 
 
+def test_a_slider_says_its_value_and_many_moves_end_at_the_last(page):
+    page.open()
+    thumb = page.control("std").locator("[role=slider]")
+    page.press("std", "ArrowRight", 30)
+    places = stops(CONTROLS["std"], 0.5)
+    last = places[places.index(0.5) + 30]
+    page.page.wait_for_function(
+        "(text) => document.querySelector('a.ds-link').href.endsWith(text)", arg=f"?std={last}"
+    )
+    page.settle()
+    assert float(thumb.get_attribute("aria-valuetext")) == last
+    _, _, _, _, exact, *_ = numbers_in(page.words()["law"])  # of the exact law, three digits
+    assert exact == pytest.approx(last, rel=5e-3)
+
+
 def test_a_broken_link_opens_the_defaults_with_a_note(page):
     page.open("?steps=10&std=-3&sampler=nothing&color=red")
     note = page.page.inner_text(".ds-notes")

@@ -35,3 +35,14 @@ addEventListener("click", async (event) => {
   button.textContent = "Copied";
   setTimeout(() => { button.textContent = words; }, 1500);
 });
+// The sliders of marimo say their place among the stops; here they say the value that stands beside.
+const tell = (event) => {
+  const thumb = event.composedPath()[0];
+  if (thumb.getAttribute?.("role") !== "slider") return;
+  requestAnimationFrame(() => {
+    const shown = thumb.getRootNode().querySelector(".text-xs")?.textContent;
+    if (shown) thumb.setAttribute("aria-valuetext", shown);
+  });
+};
+addEventListener("focusin", tell);
+addEventListener("keydown", tell);

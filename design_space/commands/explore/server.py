@@ -103,7 +103,7 @@ def application() -> Any:
     """The page as an ASGI application; each visitor gets a kernel of its own."""
     script = PAGE.with_name("page.js").read_text(encoding="utf-8")
     head = f'<meta name="robots" content="noindex"><script>{script}</script>'
-    builder = needed()["marimo"].create_asgi_app(quiet=True, html_head=head, session_ttl=60)
+    builder = needed()["marimo"].create_asgi_app(quiet=True, html_head=head, session_ttl=300)
     return builder.with_app(path="/", root=str(PAGE)).build()
 
 
