@@ -19,6 +19,7 @@ from design_space.explorer.state import State
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("explorer"),  # one server for all
     pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine"),
 ]
 
