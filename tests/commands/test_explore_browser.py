@@ -115,6 +115,21 @@ def test_every_control_changes_its_pictures(page, query):
         page.page.wait_for_function("(link) => location.href.endsWith(link)", arg=page.link())
 
 
+def test_views_change_a_picture_and_not_the_state(page):
+    page.open("?steps=10")
+    before, link = page.words(), page.link()
+    page.page.get_by_label("Error budget", exact=True).select_option(label="step by step")
+    page.page.get_by_label("Winner by", exact=True).select_option(label="path KL")
+    page.page.wait_for_function(
+        "() => document.querySelector('[data-name=winner] h2').textContent.includes('path KL')"
+    )
+    page.settle()
+    after = page.words()
+    assert {name for name in PICTURES if after[name] != before[name]} == {"budget", "winner"}
+    assert "step by step" in after["budget"]
+    assert page.link() == link
+
+
 def test_every_control_has_a_move_here():
     tested = {name for moves in MOVES.values() for name, _, _ in moves}
     assert tested | {"mixture", "lesson"} == set(CONTROLS)

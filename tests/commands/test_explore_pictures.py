@@ -94,6 +94,15 @@ class TestPictures:
             total = floats(columns["nats"])[parts].sum()
             assert total == pytest.approx(float(path), rel=1e-4)  # five digits, ten numbers
 
+    def test_steps_are_ordered_as_numbers(self, numbers):
+        """CSV has texts only: without its type, step 10 would come before step 2."""
+        for picture in (budget(numbers, True), fisher(numbers)):
+            data = [picture.chart.get("data", {})]
+            data += [layer.get("data", {}) for layer in picture.chart["layer"]]
+            named = [each["format"] for each in data if "format" in each]
+            assert named
+            assert all(each["parse"] == {"step": "number"} for each in named)
+
     def test_bounds_are_beside_the_path_kl(self, numbers):
         picture = bounds(numbers)
         columns = rows(picture, "bounds")

@@ -127,6 +127,6 @@ def _step_chart() -> dict[str, Any]:
     x = alt.X("step:O", title="step (0 is the start)", axis=axis)
     y = alt.Y("nats:Q", title="error added (nats)", stack="zero", axis=alt.Axis(format="~g"))
     parts = {name: _COLORS[name] for name in PARTS}
-    bars = alt.Chart(named("bars")).mark_bar().encode(x=x, y=y, color=colors(parts))
-    shown = alt.Chart(named("shown")).mark_rule(color=SHOWN, strokeDash=[4, 3])
+    bars = alt.Chart(named("bars", "step")).mark_bar().encode(x=x, y=y, color=colors(parts))
+    shown = alt.Chart(named("shown", "step")).mark_rule(color=SHOWN, strokeDash=[4, 3])
     return alt.layer(bars, shown.encode(x=x)).to_dict()

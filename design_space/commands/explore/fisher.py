@@ -96,7 +96,7 @@ def _chart() -> dict[str, Any]:
     words = "squared score σ² I(σ²)"
     y = alt.Y("moving:Q", title=words)
     names = {AREA: DISCRETIZATION, CURVE: EXACT, STEP: SHOWN}
-    base = alt.Chart(named("curve")).encode(x=x, y=y)
+    base = alt.Chart(named("curve", "step")).encode(x=x, y=y)
     color = colors(names)
     area = _named(base, AREA).mark_area(
         opacity=0.5, line={"strokeWidth": 0.8, "color": DISCRETIZATION}
