@@ -52,10 +52,12 @@ def _upright(element: ET.Element) -> bool:
 
 
 def _tidy_operators(element: ET.Element) -> None:
-    """Gives bars no space, functions a thin one, and accents and big fences their names."""
+    """Gives bars no space, functions and thin spaces a thin one, and accents and fences names."""
     text = (element.text or "").strip()
     if element.tag == "mo" and text in ("|", "‖"):
         element.attrib |= {"lspace": "0", "rspace": "0"}
+    if element.tag == "mspace" and element.get("width") == "thinmathspace":
+        element.set("width", THIN)  # browsers know lengths, not names of spaces
     if element.tag == "mo" and "minsize" in element.attrib:
         element.attrib |= {"stretchy": "true", "symmetric": "true"}
     if element.tag in ("mi", "mo") and len(text) > 1 and text.isalpha() and not _upright(element):
