@@ -165,3 +165,14 @@ def test_without_a_checkout_the_pages_of_the_package_are_read(monkeypatch, tmp_p
     (tmp_path / "tutorials").rename(tmp_path / "gone")
     with pytest.raises(ValueError, match="install the package"):
         lesson_pages()
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
+def test_formulas_survive_markdown(file):
+    """GitHub reads a page as Markdown first, which drops a backslash before punctuation."""
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", file.read_text(encoding="utf-8"), flags=re.DOTALL)
+    formulas = re.findall(r"\$\$.+?\$\$|\$[^$]+\$", text, flags=re.DOTALL)
+    assert len(formulas) > 50
+    assert [each for each in formulas if re.search(r"\\[!-/:-@\[-`{-~]", each)] == []
+    marked = re.sub(r"\$[^$]+\$", "@", re.sub(r"\$\$.+?\$\$", "", text, flags=re.DOTALL))
+    assert re.findall(r"[\w/]@|@\w", marked) == []  # there a dollar opens or closes no formula
