@@ -5,15 +5,12 @@ writes small PNG files to docs/howto/explore/.
 """
 
 import io
-import re
-import shutil
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
+from explorer_page import CHROMIUM, opened
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 OUT = Path(__file__).resolve().parent / "howto" / "explore"
 SHOTS = {
@@ -58,28 +55,14 @@ def shot(browser: Browser, address: str, name: str) -> bytes:
 
 def main() -> int:
     """Writes the pictures; returns the exit status."""
-    found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
-    binary = next(found, None)
-    if binary is None:
+    if CHROMIUM is None:
         print("no Chromium on this machine: nothing is taken")
         return 1
-    command = [sys.executable, "-u", "-m", "design_space.cli"]
-    server = subprocess.Popen(
-        [*command, "explore", "--port", "0", "--no-browser"], stdout=subprocess.PIPE, text=True
-    )
-    assert server.stdout is not None
-    address = next(hit[0] for line in server.stdout if (hit := re.search(r"http://\S+", line)))
     OUT.mkdir(exist_ok=True)
-    try:
-        with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=binary, args=["--no-sandbox"])
-            for name in SHOTS:
-                (OUT / f"{name}.png").write_bytes(content := shot(browser, address, name))
-                print(f"{name}.png: {len(content) / 1000:.0f} kB")
-            browser.close()
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(timeout=30)
+    with opened() as (browser, address):
+        for name in SHOTS:
+            (OUT / f"{name}.png").write_bytes(content := shot(browser, address, name))
+            print(f"{name}.png: {len(content) / 1000:.0f} kB")
     return 0
 
 

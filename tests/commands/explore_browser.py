@@ -36,6 +36,12 @@ _WORDS = """() => {
   return names;
 }"""
 
+_PIXELS = """() => Object.fromEntries(
+  [...document.querySelectorAll(".ds-picture:has(marimo-mime-renderer)")].map((picture) => [
+    picture.dataset.name,
+    picture.querySelector("marimo-mime-renderer").shadowRoot.querySelector("canvas").toDataURL(),
+  ]))"""
+
 
 class Page:
     """One page of the explorer, and what went wrong or out on it.
@@ -82,6 +88,10 @@ class Page:
     def words(self):
         """Picture -> its description, or its title where nothing is drawn."""
         return self.page.evaluate(_WORDS)
+
+    def drawn(self):
+        """Picture -> its pixels, where something is drawn."""
+        return self.page.evaluate(_PIXELS)
 
     def summary(self):
         """The line with the key numbers."""

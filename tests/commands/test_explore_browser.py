@@ -130,6 +130,46 @@ def test_views_change_a_picture_and_not_the_state(page):
     assert page.link() == link
 
 
+@pytest.mark.parametrize(
+    ("query", "moves"),
+    [
+        ("?steps=5", [("std", "Home"), ("steps", "End"), ("step", "Home"), ("rho", "End")]),
+        ("?steps=12&step=8", [("sampler", "heun"), ("sampler", "frozen"), ("sigma_max", "End")]),
+        ("?score=scaled", [("factor", "End"), ("score", "exact"), ("data", "bimodal")]),
+    ],
+)
+def test_a_picture_with_new_data_is_the_one_drawn_afresh(page, query, moves):
+    """Its axes, their room, the order of what it shows: pixel by pixel."""
+    page.open(query)
+    for name, move in moves:
+        before = page.drawn()
+        if CONTROLS[name].kind == "choice":
+            page.choose(name, move)
+        else:
+            page.press(name, move)
+        assert page.drawn() != before, name
+    moved, words = page.drawn(), page.words()
+    page.open(page.link())
+    assert page.words() == words
+    afresh = page.drawn()
+    assert set(afresh) == set(moved)
+    assert [name for name in afresh if afresh[name] != moved[name]] == []
+
+
+def test_pictures_keep_their_data_when_the_colors_change(page):
+    page.open("?steps=12")
+    words, light = page.words(), page.drawn()
+    page.page.emulate_media(color_scheme="dark")
+    page.page.wait_for_function("() => document.body.classList.contains('dark')")
+    page.settle()
+    assert page.words() == words
+    assert all(picture != light[name] for name, picture in page.drawn().items())
+    page.page.emulate_media(color_scheme="light")
+    page.page.wait_for_function("() => !document.body.classList.contains('dark')")
+    page.settle()
+    assert page.drawn() == light
+
+
 def test_every_control_has_a_move_here():
     tested = {name for moves in MOVES.values() for name, _, _ in moves}
     assert tested | {"mixture", "lesson"} == set(CONTROLS)
@@ -240,25 +280,6 @@ def test_levels_that_do_not_go_together_are_said_beside_the_field(page):
 
 def test_a_mixture_is_refined_and_a_move_abandons_it(page):
     page.open("?data=bimodal&steps=60")
-    seen = (
-        page.page.evaluate(
-            """() => new Promise((done) => {
-          const heard = [];
-          new MutationObserver(() => {
-            const busy = !!document.querySelector(".ds-busy");
-            if (heard.at(-1) !== busy) heard.push(busy);
-            if (heard.includes(true) && !busy) done(heard);
-          }).observe(document.body, {subtree: true, childList: true, characterData: true});
-          const control = document.querySelector("[data-name=width] marimo-slider");
-          control.shadowRoot.querySelector("[role=slider]").focus();
-          window.ready = true;
-          setTimeout(() => done(heard), 50000);
-        })"""
-        )
-        if False
-        else None
-    )
-    del seen
     page.control("width").locator("[role=slider]").focus()
     page.page.keyboard.press("ArrowRight")
     page.page.wait_for_selector(".ds-busy")

@@ -62,7 +62,14 @@ class TestPictures:
                 assert picture.note
                 continue
             alt.Chart.from_dict(picture.specification())  # validates
-            assert picture.specification()["description"] == picture.alt
+            assert set(picture.data()) >= set(picture.specification()["datasets"])
+
+    def test_a_chart_is_the_same_for_all_states_that_it_can_show(self, numbers):
+        """What a browser draws once: only its data differ."""
+        others = live.pictures(coarse(State(std=2.0, steps=30, step=30)), live.Wishes())
+        for one, other in zip(live.pictures(numbers, live.Wishes()), others, strict=True):
+            assert one.specification() == other.specification()
+            assert one.data() != other.data()
 
     def test_densities_integrate_to_one(self, numbers):
         columns = rows(law(numbers), "laws")

@@ -55,6 +55,7 @@ def _columns(
         "nats": totals,
         "path": [path] * len(known),
         "factor": [f"× {short(total / path)}" for total in totals],
+        "place": list(range(len(known))),
     }
     lines = {"path KL": path}
     if marginal is not None and marginal > 0:
@@ -66,14 +67,18 @@ def _columns(
 
 @functools.cache
 def _chart() -> dict[str, Any]:
-    """The bounds as points at the end of a line from the path KL; exact errors as lines."""
+    """The bounds as points at the end of a line from the path KL; exact errors as lines.
+
+    Their order is told: that of the rows is forgotten when other rows follow.
+    """
     axis = alt.Axis(format="~g", tickCount=5)
     scale = alt.Scale(type="log", nice=False)
     x = alt.X("nats:Q", title="nats, on a scale of factors", scale=scale, axis=axis)
     lines = "split(datum.label, ', ')"
-    y = alt.Y("bound:N", title=None, sort=None, axis=alt.Axis(labelLimit=150, labelExpr=lines))
+    order = alt.EncodingSortField("place", op="min")
+    y = alt.Y("bound:N", title=None, sort=order, axis=alt.Axis(labelLimit=150, labelExpr=lines))
     color = colors({"bound": BOUND, "path KL": PATH, "marginal KL": MARGINAL})
-    base = alt.Chart(named("bounds")).encode(y=y, x=x)
+    base = alt.Chart(named("bounds", "place")).encode(y=y, x=x)
     points = base.transform_calculate(series="'bound'").mark_point(filled=True, size=80, opacity=1)
     exact = alt.Chart(named("exact")).mark_rule(strokeWidth=2)
     room = alt.Chart(named("room")).mark_point(opacity=0)

@@ -1,6 +1,7 @@
 """The pieces of the page as HTML: heading, panel of controls, gallery of pictures, link."""
 
 import html
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -109,10 +110,13 @@ def summary(numbers: Numbers) -> str:
 def _frame(picture: Picture) -> str:
     name, title = picture.name, html.escape(picture.title)
     drawing = mo.as_html(Drawing(picture)).text if picture.chart is not None else ""
+    data = json.dumps(picture.data()) if picture.chart is not None else ""
+    about = f'data-alt="{html.escape(picture.alt)}" data-now="{html.escape(data)}"'
     note = f'<p class="ds-note">{html.escape(picture.note)}</p>' if picture.note else ""
     return (
         f'<section class="ds-picture" data-name="{name}" aria-label="{title}"><h2>{title}</h2>'
-        f'<div class="ds-chart">{drawing}</div>{note}{picture.table.html(picture.title)}</section>'
+        f'<div class="ds-chart" {about}>{drawing}</div>{note}'
+        f"{picture.table.html(picture.title)}</section>"
     )
 
 

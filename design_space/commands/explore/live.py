@@ -1,6 +1,5 @@
 """What runs when a control has moved: numbers at once, then better ones until another move."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,9 +16,6 @@ from design_space.commands.explore.winner import winner
 from design_space.explorer.compute import coarse, refined
 from design_space.explorer.numbers import Numbers
 from design_space.explorer.state import State
-
-AHEAD = 0.02
-"""Seconds by which the first picture goes ahead of the others, for a browser to draw it alone."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +48,12 @@ def pictures(numbers: Numbers, wishes: Wishes) -> list[Picture]:
 
 
 def show(state: State, wishes: Wishes, memory: Memory) -> None:
-    """Shows the pictures of a state in its cell, the first one ahead, and goes on refining them.
+    """Shows the pictures of a state in its cell, and goes on refining them.
 
     Args:
       state: the state.
       wishes: how they are to be drawn.
-      memory: takes the newest numbers and pictures.
+      memory: takes the newest numbers.
     """
     with memory.lock:  # from here on, what is still being refined shows nothing any more
         memory.turn += 1
@@ -68,12 +64,7 @@ def show(state: State, wishes: Wishes, memory: Memory) -> None:
         mo.output.replace(layout.refused(error))
         return
     memory.numbers = numbers
-    new = pictures(numbers, wishes)
-    if memory.pictures is not None:
-        mo.output.replace(layout.gallery([new[0], *memory.pictures[1:]], numbers))
-        time.sleep(AHEAD)
-    memory.pictures = new
-    mo.output.replace(layout.gallery(new, numbers))
+    mo.output.replace(layout.gallery(pictures(numbers, wishes), numbers))
     if not numbers.final:  # last, for what it shows must come after what is shown here
         mo.Thread(target=_refine, args=(state, wishes, memory, turn), daemon=True).start()
 
@@ -86,12 +77,12 @@ def _refine(state: State, wishes: Wishes, memory: Memory, turn: int) -> None:
         return thread.should_exit or memory.turn != turn
 
     for numbers in refined(state, stop):
-        new = pictures(numbers, wishes)
+        new = layout.gallery(pictures(numbers, wishes), numbers)
         with memory.lock:
             if stop():
                 return
-            memory.numbers, memory.pictures = numbers, new
-            mo.output.replace(layout.gallery(new, numbers))
+            memory.numbers = numbers
+            mo.output.replace(new)
 
 
 def file_of(memory: Memory, make: Callable[[Numbers], str]) -> Callable[[], bytes]:

@@ -46,3 +46,32 @@ const tell = (event) => {
 };
 addEventListener("focusin", tell);
 addEventListener("keydown", tell);
+// A chart stays where it is and gets new data: its place holds them and the description, and it hears
+// them by an event of the window. A chart that has been made anew has none.
+const told = new WeakMap();
+const watched = new WeakSet();
+const fill = () => {
+  for (const place of document.querySelectorAll(".ds-chart[data-now^='{']")) {
+    const root = place.querySelector("marimo-mime-renderer")?.shadowRoot;
+    if (!root) {
+      requestAnimationFrame(fill); // marimo is still loading
+      continue;
+    }
+    if (!watched.has(root)) {
+      watched.add(root);
+      new MutationObserver(fill).observe(root, { subtree: true, childList: true });
+    }
+    const chart = root.querySelector("[role=graphics-document]");
+    const { now, alt } = place.dataset;
+    if (!chart || told.get(chart) === now + alt) continue;
+    told.set(chart, now + alt);
+    const name = `ds-${place.parentElement.dataset.name}`;
+    dispatchEvent(new CustomEvent(name, { detail: JSON.parse(now) }));
+    chart.setAttribute("aria-label", alt);
+  }
+};
+addEventListener("load", () => {
+  new MutationObserver(fill).observe(document.body, {
+    subtree: true, childList: true, attributes: true, attributeFilter: ["data-now", "data-alt"],
+  });
+});

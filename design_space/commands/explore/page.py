@@ -84,7 +84,9 @@ def state_of_page(choice, memory, others, set_view, step, steps):
     values = {**others.value, "steps": steps.value, "lesson": choice.value}
     values["step"] = reading.chosen(step.value, steps.value, memory)
     state, messages = reading.read(values, memory)
-    set_view(reading.view(state, messages))
+    if (view := reading.view(state, messages)) != memory.view:  # else the panel stays as it is
+        memory.view = view
+        set_view(view)
     return (state,)
 
 

@@ -21,6 +21,9 @@ PATH, MARGINAL, BOUND, SHOWN = BLUE, GREEN, VERMILION, VERMILION
 HEIGHT = 230
 """Height of a chart, in pixels; its width is that of its place."""
 
+ERRORS = 1
+"""The level of what charts write to the browser's console: no warning that they are still empty."""
+
 _ACTIONS = {"export": True, "source": False, "compiled": False, "editor": False}
 _LOOK: dict[str, Any] = {
     "background": "transparent",
@@ -91,23 +94,44 @@ class Picture:
     note: str = ""
 
     def specification(self) -> dict[str, Any]:
-        """The chart as Vega-Lite, transparent, as wide as its place, with its description.
+        """The chart as Vega-Lite without its data, the same for all states that it can show.
+
+        A browser draws it once. Its data come with the event `ds-NAME` of the window, whose detail
+        is `data`; a script of the page sends it and sets the description.
 
         Raises:
           ValueError: if there is nothing to draw.
         """
         if self.chart is None:
             raise refusal("chart", None, "a drawing", "show the note of the picture instead")
-        options = {"actions": _ACTIONS, "renderer": "canvas"}
+        columns = {
+            name: text.partition("\n")[0] + "\n" for name, text in self.chart["datasets"].items()
+        }
+        event = {"source": "window", "type": f"ds-{self.name}"}
+        signal = {
+            "name": "now",
+            "value": columns,
+            "on": [{"events": event, "update": "event.detail"}],
+        }
+        patch = [{"op": "add", "path": "/signals/0", "value": signal}]
+        options = {"actions": _ACTIONS, "renderer": "canvas", "logLevel": ERRORS, "patch": patch}
+        parameters = self.chart.get("params", ())
         return {
             "height": HEIGHT,
             **self.chart,
-            "description": self.alt,
+            "datasets": {name: {"signal": f"now.{name}"} for name in columns},
+            "params": [{"name": p["name"], "expr": f"now.{p['name']}"} for p in parameters],
+            "description": self.name,
             "usermeta": {"embedOptions": options},
             "width": "container",
-            "autosize": {"type": "fit-x", "contains": "padding"},
+            "autosize": {"type": "fit-x", "contains": "padding", "resize": True},
             "config": self.chart.get("config", {}) | _LOOK,
         }
+
+    def data(self) -> dict[str, Any]:
+        """What the chart draws: data sets as CSV, and values of parameters, by name."""
+        chart = self.chart or {}
+        return dict(chart["datasets"]) | {p["name"]: p["value"] for p in chart.get("params", ())}
 
 
 class Drawing:

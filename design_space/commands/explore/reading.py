@@ -5,10 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from design_space.commands.explore.picture import Picture
 from design_space.explorer.controls import CONTROLS
 from design_space.explorer.numbers import Numbers
 from design_space.explorer.state import State, validated
+
+
+@dataclass(frozen=True)
+class View:
+    """What the panel of controls depends on beside the elements.
+
+    Attributes:
+      applies: the names of the controls that have an effect.
+      messages: field -> message.
+    """
+
+    applies: frozenset[str] = frozenset()
+    messages: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -18,16 +30,16 @@ class Memory:
     Attributes:
       mixture: the last typed mixture that is one.
       step: the step that was chosen last, or None for the last one.
+      view: what the panel shows.
       numbers: the newest numbers.
-      pictures: the pictures that were shown last.
       turn: counts the states that were shown.
       lock: is held while a turn begins, and while something is shown beside the page's runs.
     """
 
     mixture: str
     step: int | None = None
+    view: View | None = None
     numbers: Numbers | None = None
-    pictures: list[Picture] | None = None
     turn: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -81,19 +93,6 @@ def chosen(step: int, steps: int, memory: Memory) -> int:
     """
     memory.step = None if step == steps else step
     return step
-
-
-@dataclass(frozen=True)
-class View:
-    """What the panel of controls depends on beside the elements.
-
-    Attributes:
-      applies: the names of the controls that have an effect.
-      messages: field -> message.
-    """
-
-    applies: frozenset[str] = frozenset()
-    messages: Mapping[str, str] = field(default_factory=dict)
 
 
 def view(state: State, messages: Mapping[str, str]) -> View:
