@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 
-from design_space.arrays import EPS, Array, ArrayLike, Float, Int
+from design_space.arrays import EPS, Array, Float, Int
 from design_space.errors.design import Marginals, SamplerDesign
 from design_space.errors.gaussian import condition_number
 from design_space.numerics.divergences import (
@@ -139,7 +139,7 @@ def gaussian_marginals(design: SamplerDesign) -> Marginals | None:
 
 
 def marginals_of(
-    law: GaussianLaw, final: Float[Array, " dim"], steps: Int[ArrayLike, ""], off: Array
+    law: GaussianLaw, final: Float[Array, " dim"], steps: int | Int[Array, ""], off: Array
 ) -> Marginals:
     """KL and squared W2 of a law that the closed form has led to, with their rounding.
 
