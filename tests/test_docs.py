@@ -17,6 +17,10 @@ from typer.testing import CliRunner
 from design_space.cli import app
 
 PAGES = pages()
+RUNNING = [  # lessons take ten to twenty seconds each
+    pytest.param(page, marks=pytest.mark.slow) if page.parent.name == "tutorials" else page
+    for page in PAGES
+]
 EXPLORER = "http://127.0.0.1:2718/?"
 RUN_IN_TESTS = ("design-space evaluate ", "design-space sweep sweep.toml ", "design-space --")
 
@@ -57,7 +61,7 @@ def test_the_reader_of_blocks_sees_what_a_person_sees():
     assert [b.language for b in blocks(shown)] == ["python", "output", "text"]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", RUNNING, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace, printed = {"__name__": "page"}, None
