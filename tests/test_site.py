@@ -66,6 +66,9 @@ class Page(HTMLParser):
                 self.identifiers.add(value)
 
 
+pytestmark = pytest.mark.xdist_group("site")  # the site is built once
+
+
 def documented() -> set[str]:
     text = "".join(page.read_text() for page in (ROOT / "docs" / "api").glob("*.md"))
     return set(NAMED.findall(text))
