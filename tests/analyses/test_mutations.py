@@ -236,6 +236,8 @@ NOTICED = set()
 
 def survivors(function, chosen, names, fresh_families=False):
     """Mutants that none of the statements notices."""
+    for name in names:
+        baseline(name)  # as the code stands, whatever ran before
     left = []
     for what, code in chosen:
         if not fresh_families and (function, what) in NOTICED:
