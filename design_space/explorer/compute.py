@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 
-from design_space.explorer.controls import SAMPLERS
 from design_space.explorer.gaussian import gaussian_numbers
 from design_space.explorer.line import line_coarse, line_refined
 from design_space.explorer.numbers import Numbers
@@ -14,28 +13,10 @@ _FIRST = (State(), State(data="bimodal"), State(score="trained"))
 def warm_up() -> None:
     """Compiles what the first states of a page need, so that no slider waits for it.
 
-    Another sampler is compiled when it is chosen, and kept on disk for the next start; `warm_rest`
-    does that before.
+    Another sampler is compiled when it is chosen, and kept on disk for the next start.
     """
     for state in _FIRST:
         coarse(state)
-
-
-def warm_rest(stop: Callable[[], bool] = lambda: False) -> Iterator[State]:
-    """Compiles what the other samplers need, one after the other.
-
-    Args:
-      stop: asked between them.
-
-    Yields:
-      The state that has been computed.
-    """
-    for sampler in SAMPLERS:
-        for state in _FIRST:
-            if stop():
-                return
-            coarse(state.changed(sampler=sampler))
-            yield state.changed(sampler=sampler)
 
 
 def coarse(state: State) -> Numbers:
